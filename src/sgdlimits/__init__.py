@@ -1,0 +1,68 @@
+"""High-dimensional limits of online SGD: simulate it, and its limit, from the same model.
+
+Names are imported when first used, so that ``import sgdlimits`` and the command line stay light.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "SpikedTensor": "models.spiked_tensor",
+    "SpikedStatistics": "models.spiked_tensor",
+    "OnlineSGD": "algorithm",
+    "EffectiveDynamics": "limits.effective_dynamics",
+    "effective_dynamics": "limits.effective_dynamics",
+    "FixedPoint": "limits.fixed_points",
+    "OrnsteinUhlenbeck": "limits.ornstein_uhlenbeck",
+    "RescaledDynamics": "limits.rescaled",
+    "mean_exit_time": "limits.exit_time_1d",
+    "initial": "engines.initial",
+    "lift": "engines.initial",
+    "simulate": "engines.simulate",
+    "sample_diffusion": "engines.simulate",
+    "SimulationInterrupted": "engines.simulate",
+    "DivergenceWarning": "engines.result",
+    "exit_time": "analysis.exit_time",
+    "escape_law": "analysis.escape",
+    "EscapeLaw": "analysis.escape",
+    "save": "store",
+    "load": "store",
+}
+
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from sgdlimits.algorithm import OnlineSGD as OnlineSGD
+    from sgdlimits.analysis.escape import EscapeLaw as EscapeLaw
+    from sgdlimits.analysis.escape import escape_law as escape_law
+    from sgdlimits.analysis.exit_time import exit_time as exit_time
+    from sgdlimits.engines.initial import initial as initial
+    from sgdlimits.engines.initial import lift as lift
+    from sgdlimits.engines.result import DivergenceWarning as DivergenceWarning
+    from sgdlimits.engines.simulate import SimulationInterrupted as SimulationInterrupted
+    from sgdlimits.engines.simulate import sample_diffusion as sample_diffusion
+    from sgdlimits.engines.simulate import simulate as simulate
+    from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
+    from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
+    from sgdlimits.limits.exit_time_1d import mean_exit_time as mean_exit_time
+    from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
+    from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
+    from sgdlimits.models.spiked_tensor import SpikedStatistics as SpikedStatistics
+    from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
+    from sgdlimits.store import load as load
+    from sgdlimits.store import save as save
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,64 @@
+"""Refuse bad input by name, with the value and what is allowed, before any work starts."""
+
+import math
+from collections.abc import Collection
+from numbers import Integral, Real
+
+
+def number(name: str, value: object) -> float:
+    """Return ``value`` as a finite float.
+
+    Raises:
+        TypeError: if it is not a real number.
+        ValueError: if it is NaN or infinite.
+    """
+    if hasattr(value, "shape") and getattr(value, "shape", None) == ():
+        value = value.item()  # type: ignore[attr-defined]
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}={value!r}: expected a real number, got {type(value).__name__}.")
+    if not math.isfinite(value):
+        raise ValueError(f"{name}={value!r}: expected a finite number.")
+    return float(value)
+
+
+def positive(name: str, value: object) -> float:
+    """Return ``value`` as a finite float above zero, or raise."""
+    result = number(name, value)
+    if result <= 0:
+        raise ValueError(f"{name}={value!r}: expected a number above 0.")
+    return result
+
+
+def nonnegative(name: str, value: object) -> float:
+    """Return ``value`` as a finite float that is at least zero, or raise."""
+    result = number(name, value)
+    if result < 0:
+        raise ValueError(f"{name}={value!r}: expected a number that is at least 0.")
+    return result
+
+
+def integer(name: str, value: object, minimum: int, maximum: int | None = None) -> int:
+    """Return ``value`` as an int in ``[minimum, maximum]``, or raise."""
+    if hasattr(value, "shape") and getattr(value, "shape", None) == ():
+        value = value.item()  # type: ignore[attr-defined]
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name}={value!r}: expected an integer, got {type(value).__name__}.")
+    result = int(value)
+    if result < minimum or (maximum is not None and result > maximum):
+        allowed = f"at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
+        raise ValueError(f"{name}={value!r}: expected an integer that is {allowed}.")
+    return result
+
+
+def boolean(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False, or raise."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r}: expected True or False, got {type(value).__name__}.")
+    return value
+
+
+def one_of(name: str, value: object, allowed: Collection[str]) -> str:
+    """Return ``value`` if it is among ``allowed``, or raise with the list."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}.")
+    return value

@@ -1,0 +1,1 @@
+"""Questions asked of simulations and of the limit: when, how often, how long."""

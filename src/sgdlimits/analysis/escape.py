@@ -1,0 +1,140 @@
+"""How long SGD takes from a random start near a saddle to a macroscopic overlap.
+
+Near the saddle sqrt(dim)*(u - u*) is an unstable Ornstein-Uhlenbeck process; once of order one the
+path follows the ODE. Matching the two at any scale between gives, for dim -> infinity,
+
+    T = C + (log(dim)/2 - log|U|) / rate,    U ~ N(0, spread^2),
+
+where U is the process's final amplitude e^(-rate t) Y(t), and C the time that the ODE takes in
+excess of the linear growth. Hence n log n steps with a known constant, and a known law around it.
+"""
+
+import math
+from typing import TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from sgdlimits import _validate
+from sgdlimits._roots import bracketed_root
+from sgdlimits.limits.effective_dynamics import EffectiveDynamics
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+_START = 1e-5  # amplitude from which the ODE is followed; the law's error is of this order squared
+
+
+class EscapeLaw(eqx.Module):
+    """Law of the hitting time at dimension ``dim``, in units of steps * step / dim.
+
+    Attributes:
+        rate: growth rate of the unstable mode.
+        spread: standard deviation of the final amplitude U.
+        constant: C, the ODE's time in excess of log(1/amplitude)/rate.
+        dim: dimension.
+    """
+
+    rate: float
+    spread: float
+    constant: float
+    dim: int
+
+    @property
+    def mean(self) -> float:
+        """Mean hitting time; E log|Z| = -(gamma + log 2)/2 for a standard normal Z."""
+        log_amplitude = math.log(self.spread) - (np.euler_gamma + math.log(2)) / 2
+        return self.constant + (0.5 * math.log(self.dim) - log_amplitude) / self.rate
+
+    @property
+    def standard_deviation(self) -> float:
+        """Standard deviation, pi/(2 sqrt(2) rate), whatever the dimension."""
+        return math.pi / (2 * math.sqrt(2)) / self.rate
+
+    def cdf(self, time: np.ndarray | float) -> np.ndarray:
+        """P(T <= time)."""
+        log_z = self.rate * (self.constant - np.asarray(time)) + 0.5 * math.log(self.dim)
+        return 2 * stats.norm.sf(np.exp(log_z) / self.spread)
+
+    def quantile(self, probability: np.ndarray | float) -> np.ndarray:
+        """Inverse of ``cdf``."""
+        z = stats.norm.isf(np.asarray(probability) / 2)
+        return self.constant + (0.5 * math.log(self.dim) - np.log(self.spread * z)) / self.rate
+
+
+def escape_law(
+    dynamics: EffectiveDynamics[S],
+    saddle: S,
+    name: str,
+    level: float,
+    dim: int,
+    *,
+    start: S | None = None,
+    variance: float = 1.0,
+) -> EscapeLaw:
+    """Law of the first time at which |statistic| reaches ``level`` from a random start.
+
+    Args:
+        dynamics: the effective dynamics.
+        saddle: fixed point with one unstable direction, along the named statistic.
+        name: the statistic that escapes.
+        level: the distance from the saddle to reach, |statistic - saddle| = level.
+        dim: dimension.
+        start: macroscopic statistics at the start, if not those of the saddle (for spiked models
+            with step != 1 the random start has r2 = 1 while the saddle has r2 = step).
+        variance: variance of sqrt(dim)*(statistic - saddle) at the start; 1 for x ~ N(0, I/dim).
+
+    Raises:
+        ValueError: if the saddle is not unstable along the statistic, or the ODE never reaches
+            the level.
+
+    Status: asymptotic; corrections are O(dim^-1/2).
+    """
+    level = _validate.positive("level", level)
+    dim = _validate.integer("dim", dim, 1)
+    variance = _validate.nonnegative("variance", variance)
+    process = dynamics.rescale(name, center=saddle)
+    index = dynamics.names.index(name)
+    rate = float(np.asarray(dynamics.linearise(saddle).drift)[index, index])
+    if not rate > 0:
+        raise ValueError(f"saddle={saddle!r}: {name} does not grow there (rate {rate:.4g}).")
+    centre = np.asarray(saddle.vector)
+    begin = np.asarray((saddle if start is None else start).vector).copy()
+    begin[index] = 0.0
+    covariance = np.zeros((len(begin), len(begin)))
+    covariance[index, index] = variance
+    late = 20 / rate  # e^(-2 rate t) Var Y(t) has converged to e^-40
+    _, spread2 = process.gaussian(saddle.with_vector(jnp.asarray(begin)), [late], covariance)
+    spread = math.sqrt(float(spread2[0, index, index])) * math.exp(-rate * late)
+    y0 = centre.copy()
+    y0[index] += _START
+    time = _time_to_level(dynamics, saddle, y0, index, centre[index], level, rate)
+    return EscapeLaw(rate, spread, time + math.log(_START) / rate, dim)
+
+
+def _time_to_level(
+    dynamics: EffectiveDynamics[S],
+    saddle: S,
+    y0: np.ndarray,
+    index: int,
+    centre: float,
+    level: float,
+    rate: float,
+) -> float:
+    def distance(time: float) -> float:
+        path = dynamics.solve(saddle.with_vector(jnp.asarray(y0)), [time], rtol=1e-11, atol=1e-13)
+        return abs(float(path.vector[0, index]) - centre) - level
+
+    linear = math.log(level / _START) / rate
+    times = np.linspace(0, 10 * linear, 2001)[1:]
+    path = dynamics.solve(saddle.with_vector(jnp.asarray(y0)), times)
+    reached = np.abs(np.asarray(path.vector)[:, index] - centre) >= level
+    if not reached.any():
+        raise ValueError(
+            f"level={level!r}: the ODE from the saddle does not reach it before t={times[-1]:.3g}."
+        )
+    first = int(np.argmax(reached))
+    low = 0.0 if first == 0 else float(times[first - 1])
+    return bracketed_root(distance, low, float(times[first]), xtol=1e-10)

@@ -1,0 +1,1 @@
+"""The same process at several magnifications: sgd, chain, sde, ode."""

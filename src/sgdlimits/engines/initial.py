@@ -1,0 +1,89 @@
+"""Where runs start: the papers' random law without vectors, or given statistics; and back."""
+
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from sgdlimits import _validate
+from sgdlimits.engines.lanes import LARGE, map_lanes
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.randomness.streams import check_seed, run_keys
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+
+def check_dim(model: AbstractModel, dim: object) -> int:
+    """Return ``dim`` as an int that the model's statistics fit into, or raise."""
+    return _validate.integer("dim", dim, model.minimum_dim)
+
+
+@eqx.filter_jit
+def _draw(model, seed_keys, dim, constants):
+    return jax.vmap(lambda key: model.initial_statistics(key, dim, constants))(seed_keys)
+
+
+def initial(model: AbstractModel[S], dim: int, runs: int, seed: int) -> S:
+    """Statistics of the papers' random start at finite ``dim``, sampled without vectors.
+
+    Run r depends on the seed and r alone; ``simulate`` with the same seed starts here.
+
+    Args:
+        model: the model; its documentation names the law.
+        dim: dimension of the data.
+        runs: number of independent draws.
+        seed: integer seed.
+
+    Returns:
+        Statistics with a leading axis of length ``runs``.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    dim = check_dim(model, dim)
+    runs = _validate.integer("runs", runs, 1)
+    seed = check_seed(seed)
+    constants = model.initial_constants(dim)
+    return jax.tree.map(
+        jnp.asarray,
+        map_lanes(
+            lambda numbers: _draw(
+                model, run_keys(seed, "initial", numbers), jnp.asarray(float(dim)), constants
+            ),
+            np.arange(runs),
+            LARGE,
+        ),
+    )
+
+
+def lift(model: AbstractModel[S], statistics: S, dim: int, seed: int) -> PyTree:
+    """Real parameters in R^dim, uniform among those with the given statistics.
+
+    Args:
+        model: the model.
+        statistics: one state, or a batch with one leading run axis.
+        dim: dimension of the data.
+        seed: integer seed.
+
+    Returns:
+        Parameters as the model's real SGD step takes them (SpikedTensor: the vector x), with the
+        leading run axis of ``statistics`` if it has one.
+
+    Raises:
+        ValueError: if an argument is out of range or no vectors have these statistics.
+    """
+    dim = check_dim(model, dim)
+    seed = check_seed(seed)
+    model.check_statistics(statistics)
+    shape = statistics.batch_shape
+    if len(shape) > 1:
+        raise ValueError(f"statistics have batch shape {shape}: expected at most one run axis.")
+    frame = model.frame(dim)
+    keys = run_keys(seed, "lift", jnp.arange(shape[0] if shape else 1))
+    if not shape:
+        return model.lift(keys[0], statistics, frame)
+    return jax.vmap(lambda key, u: model.lift(key, u, frame))(keys, statistics)

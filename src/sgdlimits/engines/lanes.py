@@ -1,0 +1,50 @@
+"""Runs in batches of one fixed size, so that results do not depend on how they are batched.
+
+A compiler may order the operations of a batch of 3 and of 200 differently, which changes last
+bits and then, in chaotic or unstable dynamics, everything. A program compiled once for a fixed
+number of runs (a lane) does the same arithmetic for run r whatever runs beside it.
+"""
+
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Integer, PyTree
+
+LARGE = 256
+_SIZES = (16, 64, LARGE)
+_SIZES_GPU = (256, 4096)
+_CACHED_NUMBERS = 2**19  # parameters of one lane of vectors: about what stays in cache
+
+
+def lane_of_statistics(runs: int) -> int:
+    """Lane for engines whose state is a few numbers per run."""
+    sizes = _SIZES if jax.default_backend() == "cpu" else _SIZES_GPU
+    return next((size for size in sizes if runs <= size), sizes[-1])
+
+
+def lane_of_vectors(runs: int, numbers: int) -> int:
+    """Lane for engines whose state is ``numbers`` numbers per run."""
+    fitting = max(1, _CACHED_NUMBERS // numbers)
+    power_of_two = 2 ** int(np.log2(fitting))
+    return min(power_of_two, lane_of_statistics(runs))
+
+
+def lanes(runs: np.ndarray, lane: int) -> Iterator[tuple[Integer[Array, " lane"], int]]:
+    """Run numbers in full lanes, padded by repeating the last, with the number that count."""
+    for start in range(0, len(runs), lane):
+        part = runs[start : start + lane]
+        padded = np.concatenate([part, np.repeat(part[-1:], lane - len(part))])
+        yield jnp.asarray(padded), len(part)
+
+
+def map_lanes(
+    function: Callable[[Integer[Array, " lane"]], PyTree], runs: np.ndarray, lane: int
+) -> PyTree:
+    """Apply a function of a lane of run numbers to all runs; leaves gain a leading run axis."""
+    parts = [
+        jax.tree.map(lambda x, count=count: np.asarray(x)[:count], function(numbers))
+        for numbers, count in lanes(runs, lane)
+    ]
+    return jax.tree.map(lambda *x: np.concatenate(x), *parts)

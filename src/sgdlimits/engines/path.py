@@ -1,0 +1,123 @@
+"""What the engines share: a lane of runs advanced from record to record."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Key, PyTree
+
+#: Told how many run-steps were done since the last call.
+Advanced = Callable[[float], None]
+#: Time of a step, given the number of steps; piecewise linear.
+Clock = Callable[[np.ndarray], np.ndarray]
+NEVER = -1  # step of a divergence that has not happened
+
+
+class Record(NamedTuple):
+    """State of a lane at one recorded time: statistics, the runs on the leading axis.
+
+    ``diverged`` is the time from which a run's statistics were not finite; NaN if they still are.
+    """
+
+    slot: int  # among the recorded times
+    statistics: Any
+    diverged: np.ndarray
+
+
+class AbstractPath(eqx.Module):
+    """Statistics of one run, driven by random numbers drawn in blocks of steps.
+
+    Blocks are numbered; the numbers of block b depend on the run's key and b alone, so a path does
+    not depend on where it is recorded.
+    """
+
+    @abstractmethod
+    def noise(self, key: Key[Array, ""], steps: int) -> PyTree:
+        """Random numbers of ``steps`` steps of one run, leading axis of that length."""
+
+    @abstractmethod
+    def step(self, state: PyTree, noise: PyTree, dt: Float[Array, ""]) -> PyTree:
+        """One step of one run. ``dt`` is its duration, for engines that need it."""
+
+
+# Long enough that calling the compiled block costs little beside it, short enough for the cache.
+BLOCK = 512
+_MOST_BLOCKS_AHEAD = 16  # how far the caller may run ahead of the computation
+
+
+@eqx.filter_jit
+def _advance_block(
+    path: AbstractPath,
+    state: PyTree,
+    diverged: Integer[Array, " lane"],
+    keys: Key[Array, " lane"],
+    block: Integer[Array, ""],
+    durations: Float[Array, " steps"],
+) -> tuple[PyTree, Integer[Array, " lane"], PyTree]:
+    """State after the block, steps of divergence so far, state after each step of the block."""
+    # Runs are the last axis throughout: the body of the loop is then a few long vector operations.
+    noise = jax.vmap(lambda key: path.noise(jax.random.fold_in(key, block), BLOCK), out_axes=-1)(
+        keys
+    )
+    step = jax.vmap(path.step, in_axes=(-1, -1, None), out_axes=-1)
+
+    def body(state: PyTree, inputs: tuple) -> tuple[PyTree, PyTree]:
+        state = step(state, *inputs)
+        return state, state
+
+    last, after = jax.lax.scan(body, state, (noise, durations))
+    bad = ~jnp.isfinite(_sum_over_statistics(after))
+    first_bad = block * BLOCK + jnp.argmax(bad, axis=0) + 1
+    diverged = jnp.where(bad.any(0) & (diverged == NEVER), first_bad, diverged)
+    return last, diverged, after
+
+
+def _sum_over_statistics(after: PyTree) -> Float[Array, "steps lane"]:
+    leaves = jax.tree.leaves(after)
+    return jnp.asarray(sum(x.reshape(x.shape[0], -1, x.shape[-1]).sum(1) for x in leaves))
+
+
+def run_path(
+    path: AbstractPath,
+    start: PyTree,
+    keys: Key[Array, " lane"],
+    steps: np.ndarray,
+    clock: Clock,
+    advanced: Advanced,
+) -> Iterator[Record]:
+    """Yield the lane at each of the recorded ``steps`` after the first (which is 0).
+
+    ``start`` and the yielded statistics have the runs on the leading axis.
+    """
+    lane, total = len(keys), int(steps[-1])
+    state = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
+    diverged = jnp.full(lane, NEVER)
+    index = 1
+    for block in range(-(-total // BLOCK)):
+        first = block * BLOCK
+        last = first + BLOCK
+        durations = np.diff(clock(np.arange(first, last + 1)))
+        state, diverged, after = _advance_block(
+            path, state, diverged, keys, jnp.asarray(block), jnp.asarray(durations)
+        )
+        if block % _MOST_BLOCKS_AHEAD == 0:
+            diverged.block_until_ready()
+        advanced(lane * (min(last, total) - first))
+        for step in steps[index : np.searchsorted(steps, last, side="right")]:
+            values = jax.tree.map(lambda x, i=step - first - 1: np.asarray(x)[i], after)
+            yield Record(index, _runs_first(values), times_of(diverged, step, clock))
+            index += 1
+
+
+def times_of(diverged: Integer[Array, " lane"], now: int, clock: Clock) -> np.ndarray:
+    """Steps of divergence up to ``now``, as times; NaN for none."""
+    steps = np.asarray(diverged)
+    return np.where((steps == NEVER) | (steps > now), np.nan, clock(np.maximum(steps, 0)))
+
+
+def _runs_first(state: PyTree) -> PyTree:
+    return jax.tree.map(lambda x: np.moveaxis(x, -1, 0), state)

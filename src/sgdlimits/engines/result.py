@@ -1,0 +1,95 @@
+"""One labelled result for every engine."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sgdlimits.engines.grid import Grid
+from sgdlimits.engines.path import Record
+from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.provenance import canonical, identity
+
+TIME_UNITS = "steps * step / dim"
+
+
+class DivergenceWarning(UserWarning):
+    """Some runs left the range of floating point; they are NaN from their marked time on."""
+
+
+class Recorder:
+    """Collects the records of some runs; unrecorded entries are NaN."""
+
+    def __init__(self, start: AbstractStatistics, records: int):
+        self.labels = type(start).labels
+        self.dims = type(start).dims
+        self.values: dict[str, np.ndarray] = {}
+        for name in self.dims:
+            first = np.asarray(getattr(start, name), dtype=float)
+            self.values[name] = np.full((first.shape[0], records, *first.shape[1:]), np.nan)
+            self.values[name][:, 0] = first
+        self.diverged = np.full(start.batch_shape[0], np.nan)
+
+    def consume(self, records: Iterable[Record], rows: slice, times: np.ndarray) -> None:
+        """Take a lane's records into ``rows``; its padding runs are dropped."""
+        count = rows.stop - rows.start
+        for record in records:
+            diverged = record.diverged[:count]
+            self.diverged[rows] = diverged
+            gone = times[record.slot] >= diverged
+            for name, values in self.values.items():
+                new = np.array(getattr(record.statistics, name), dtype=float)[:count]
+                new[gone] = np.nan
+                values[rows, record.slot] = new
+
+    def dataset(self, runs: np.ndarray, grid: Grid, attrs: dict[str, Any]) -> xr.Dataset:
+        """The labelled result."""
+        data = {}
+        for name, values in self.values.items():
+            label = self.labels[name]
+            data[name] = xr.Variable(
+                ("run", "time", *self.dims[name]),
+                values,
+                {"long_name": label.meaning, "symbol": label.symbol, "units": "1"},
+            )
+        data["diverged"] = xr.Variable(
+            "run",
+            self.diverged,
+            {"long_name": "time of divergence, NaN if none", "units": TIME_UNITS},
+        )
+        coords = {
+            "run": runs,
+            "time": xr.Variable("time", grid.times, {"long_name": "time", "units": TIME_UNITS}),
+            "step": xr.Variable("time", grid.steps, {"long_name": "SGD steps", "units": "1"}),
+        }
+        return xr.Dataset(data, coords, attrs)
+
+
+def attributes(config: dict[str, Any]) -> dict[str, Any]:
+    """Provenance: readable entries, and all that is needed to run again."""
+    return {
+        "model": canonical(config["model"]),
+        "algorithm": canonical(config["algorithm"]),
+        "engine": config["engine"],
+        "dim": config["dim"],
+        "seed": config["seed"],
+        "version": config["version"],
+        "config": canonical(config),
+        "identity": identity(config),
+    }
+
+
+def config_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """The inputs that a result records, checked against its identity.
+
+    Raises:
+        ValueError: if the dataset has no provenance or its inputs were edited.
+    """
+    if "config" not in dataset.attrs or "identity" not in dataset.attrs:
+        raise ValueError("dataset: expected a result of simulate, with attrs config and identity.")
+    config = json.loads(dataset.attrs["config"])
+    if identity(config) != dataset.attrs["identity"]:
+        raise ValueError("dataset: its identity does not match its inputs; it was altered.")
+    return config

@@ -1,0 +1,366 @@
+"""One process, several magnifications, one call."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from sgdlimits import __version__, _validate
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.engines import memory, sde
+from sgdlimits.engines.chain import run_chain
+from sgdlimits.engines.grid import Grid
+from sgdlimits.engines.initial import check_dim
+from sgdlimits.engines.initial import initial as initial_law
+from sgdlimits.engines.lanes import lane_of_statistics, lane_of_vectors, lanes
+from sgdlimits.engines.ode import run_ode
+from sgdlimits.engines.path import Advanced, Record
+from sgdlimits.engines.progress import progress_bar
+from sgdlimits.engines.result import DivergenceWarning, Recorder, attributes
+from sgdlimits.engines.sgd import run_sgd
+from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
+from sgdlimits.limits.rescaled import RescaledDynamics
+from sgdlimits.models.base import AbstractModel, Model
+from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.provenance import describe
+from sgdlimits.randomness.streams import check_seed, run_keys
+
+Engine = Literal["sgd", "chain", "sde", "ode"]
+ENGINES: tuple[Engine, ...] = ("sgd", "chain", "sde", "ode")
+
+#: Runs one lane: (start statistics, run numbers, recorded grid, progress) -> records.
+_Lane = Callable[[AbstractStatistics, jax.Array, Grid, Advanced], Iterator[Record]]
+
+
+class SimulationInterrupted(KeyboardInterrupt):
+    """A simulation was interrupted; ``partial`` holds what was recorded (NaN where nothing was)."""
+
+    def __init__(self, partial: xr.Dataset):
+        super().__init__("interrupted; the records so far are in the attribute 'partial'")
+        self.partial = partial
+
+
+def simulate(
+    model: Model,
+    sgd: OnlineSGD | None = None,
+    engine: str = "chain",
+    *,
+    dim: int,
+    time: float,
+    runs: int = 1,
+    seed: int = 0,
+    initial: AbstractStatistics | None = None,
+    record: int | np.ndarray = 101,
+    first_run: int = 0,
+    dtype: str = "float64",
+    literal: bool = False,
+    dt: float | None = None,
+    progress: bool | None = None,
+    out: str | Path | None = None,
+) -> xr.Dataset:
+    """Simulate the summary statistics of online SGD with one of the engines.
+
+    Args:
+        model: what is learned, for example ``SpikedTensor()``.
+        sgd: the algorithm; default ``OnlineSGD()``.
+        engine: "sgd" (real vectors), "chain" (the exact law of the statistics), "sde" (drift and
+            noise to leading order in 1/dim) or "ode" (dim -> infinity).
+        dim: dimension of the data. The ODE uses it only for the initial law and the time grid.
+        time: horizon, in units of steps * step / dim; rounded to whole steps.
+        runs: number of independent runs.
+        seed: integer seed; decides everything. Engines with one seed share initial conditions.
+        initial: statistics to start from, one state or one per run; default: the papers' random
+            start, ``initial(model, dim, runs, seed)``.
+        record: number of equally spaced records, or a list of times. Times are rounded to whole
+            steps; the start and the end are always recorded.
+        first_run: number of the first run: ensembles simulated in pieces fit together.
+        dtype: "float64" or "float32", for the vectors of engine "sgd".
+        literal: engine "sgd" draws samples as the paper writes them and differentiates the loss,
+            instead of an equal law that is cheaper.
+        dt: step of engine "sde"; default one SGD step or 0.001, whichever is longer.
+        progress: show a progress bar; default: when standard error is a terminal.
+        out: folder to keep the result in. Finished parts are written as they are done, and the
+            same call resumes there after an interruption.
+
+    Returns:
+        Dataset with one variable per statistic, dims (run, time, ...), coordinates time and step,
+        ``diverged`` (run) with the time of divergence, and provenance in ``attrs``.
+
+    Raises:
+        TypeError, ValueError: for bad input, before any work starts.
+        FileExistsError: if ``out`` holds another run.
+        SimulationInterrupted: on an interrupt; what was recorded is in its ``partial``.
+
+    Warns:
+        DivergenceWarning: if runs left the range of floating point.
+    """
+    sgd = OnlineSGD() if sgd is None else sgd
+    _check_model(model, sgd)
+    engine = _validate.one_of("engine", engine, ENGINES)
+    dim = check_dim(model, dim)
+    _validate.one_of("dtype", dtype, ("float64", "float32"))
+    _validate.boolean("literal", literal)
+    _check_options(engine, dtype, literal, dt)
+    grid = Grid.create(time, sgd.delta(dim), record)
+    numbers, seed = _check_runs(runs, first_run, seed)
+    config = _config(model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt)
+    run_lane: _Lane
+    if engine == "sgd":
+        size = model.literal_sample_size(dim) if literal else dim
+        lane = lane_of_vectors(runs, size)
+        memory.check_fits("sgd", 48.0 * lane * size, "lower dim, or use engine='chain'")
+        run_lane = partial(_sgd_lane, model, sgd, dim, seed, dtype, literal)
+        work = float(grid.steps[-1])
+    elif engine == "chain":
+        lane = lane_of_statistics(runs)
+        run_lane = partial(_chain_lane, model, sgd, dim, seed)
+        work = float(grid.steps[-1])
+    elif engine == "sde":
+        lane = lane_of_statistics(runs)
+        dt = sde.default_dt(sgd.delta(dim)) if dt is None else _validate.positive("dt", dt)
+        diffusion = WeakNoiseDiffusion(model, sgd, jnp.asarray(float(dim)))
+        run_lane = partial(_diffusion_lane, diffusion, seed, dt)
+        work = float(sde.sub_steps(grid.times, dt))
+    else:
+        lane = lane_of_statistics(runs)
+        run_lane = partial(_ode_lane, model, sgd)
+        work = 1.0
+    _check_records(model, runs, grid)
+    start = _start(model, initial, dim, numbers, seed)
+    return _run(run_lane, lane, start, numbers, grid, config, work, progress, out)
+
+
+def sample_diffusion(
+    dynamics: RescaledDynamics,
+    *,
+    initial: AbstractStatistics,
+    time: float,
+    runs: int = 1,
+    seed: int = 0,
+    record: int | np.ndarray = 101,
+    dt: float = sde.LONGEST_DEFAULT_STEP,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Sample paths of a rescaled diffusive limit, ``effective_dynamics(...).rescale(...)``.
+
+    Args:
+        dynamics: the diffusion.
+        initial: rescaled states to start from (scaled entries magnified), one or one per run.
+        time: horizon, in the same units as everywhere.
+        runs, seed, record, progress: as in ``simulate``.
+        dt: longest time step.
+
+    Returns:
+        A dataset as ``simulate`` returns it; scaled statistics are magnified.
+
+    Raises:
+        TypeError, ValueError: for bad input, before any work starts.
+    """
+    if not isinstance(dynamics, RescaledDynamics):
+        raise TypeError(f"dynamics={dynamics!r}: expected effective_dynamics(...).rescale(...).")
+    dt = _validate.positive("dt", dt)
+    time = _validate.positive("time", time)
+    numbers, seed = _check_runs(runs, 0, seed)
+    grid = Grid.create(time, time / max(1, round(time / dt)), record)
+    _check_records(dynamics.model, runs, grid)
+    config = {
+        "model": describe(dynamics.model),
+        "algorithm": describe(dynamics.sgd),
+        "engine": "rescaled sde",
+        "dim": dynamics.dim or "limit",
+        "scaled": list(dynamics.names),
+        "centre": describe(dynamics.centre),
+        "runs": runs,
+        "seed": seed,
+        "initial": describe(initial),
+        "steps": describe(grid.steps),
+        "dt": dt,
+        "version": __version__,
+    }
+    start = _broadcast(initial, runs)
+    lane = lane_of_statistics(runs)
+    run_lane = partial(_diffusion_lane, dynamics, seed, dt)
+    work = float(sde.sub_steps(grid.times, dt))
+    return _run(run_lane, lane, start, numbers, grid, config, work, progress, None)
+
+
+# -- one lane of each engine -----------------------------------------------------------------------
+
+
+def _sgd_lane(model, sgd, dim, seed, dtype, literal, start, numbers, grid, advanced):
+    lift_keys, keys = run_keys(seed, "lift", numbers), run_keys(seed, "sgd", numbers)
+    return run_sgd(
+        model, sgd, dim, start, lift_keys, keys, grid.steps, advanced, dtype=dtype, literal=literal
+    )
+
+
+def _chain_lane(model, sgd, dim, seed, start, numbers, grid, advanced):
+    keys = run_keys(seed, "chain", numbers)
+    return run_chain(model, sgd, dim, start, keys, grid.steps, advanced)
+
+
+def _diffusion_lane(
+    diffusion: AbstractDiffusion, seed: int, dt: float, start, numbers, grid, advanced
+):
+    keys = run_keys(seed, "sde", numbers)
+    return sde.run_diffusion(diffusion, start, keys, grid.times, dt, advanced)
+
+
+def _ode_lane(model, sgd, start, numbers, grid, advanced):
+    return run_ode(model, sgd, start, grid.times, advanced)
+
+
+# -- checks ----------------------------------------------------------------------------------------
+
+
+def _check_model(model: object, sgd: object) -> None:
+    if not isinstance(model, AbstractModel):
+        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")
+    if not isinstance(sgd, OnlineSGD):
+        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
+    model.check_algorithm(sgd)
+
+
+def _check_options(engine: str, dtype: str, literal: bool, dt: float | None) -> None:
+    if engine != "sgd" and dtype != "float64":
+        raise ValueError(f"dtype={dtype!r}: engine={engine!r} computes in float64; leave it out.")
+    if engine != "sgd" and literal:
+        raise ValueError(f"literal=True: engine={engine!r} draws no samples; use engine='sgd'.")
+    if engine != "sde" and dt is not None:
+        raise ValueError(f"dt={dt!r}: engine={engine!r} has no time step to choose; leave it out.")
+
+
+def _check_runs(runs: object, first_run: object, seed: object) -> tuple[np.ndarray, int]:
+    count = _validate.integer("runs", runs, 1)
+    first = _validate.integer("first_run", first_run, 0, 2**31 - 1 - count)
+    return first + np.arange(count), check_seed(seed)
+
+
+def _check_records(model: Model, runs: int, grid: Grid) -> None:
+    numbers = sum(x.size for x in jax.tree.leaves(model.template))
+    size = 2 * 8.0 * runs * len(grid.steps) * numbers
+    memory.check_fits(
+        f"Recording {runs} runs at {len(grid.steps)} times", size, "lower record or runs"
+    )
+
+
+def _start(
+    model: Model, given: AbstractStatistics | None, dim: int, numbers: np.ndarray, seed: int
+) -> AbstractStatistics:
+    if given is None:
+        everyone = initial_law(model, dim, int(numbers[-1]) + 1, seed)
+        return everyone[int(numbers[0]) :]
+    model.check_statistics(given)
+    return _broadcast(given, len(numbers))
+
+
+def _broadcast(given: AbstractStatistics, runs: int) -> AbstractStatistics:
+    shape = given.batch_shape
+    if shape not in ((), (runs,)):
+        raise ValueError(
+            f"initial has batch shape {shape}: expected one state, or one per run ({runs},)."
+        )
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (runs, *x.shape[len(shape) :])), given)
+
+
+def _config(
+    model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt
+) -> dict[str, Any]:
+    """Everything that decides the result, as plain data."""
+    return {
+        "model": describe(model),
+        "algorithm": describe(sgd),
+        "engine": engine,
+        "dim": dim,
+        "runs": len(numbers),
+        "first_run": int(numbers[0]),
+        "seed": seed,
+        "initial": describe(initial),
+        "steps": describe(grid.steps),
+        "dtype": dtype,
+        "literal": literal,
+        "dt": dt,
+        "version": __version__,
+    }
+
+
+# -- the loop over lanes ---------------------------------------------------------------------------
+
+
+def _run(
+    run_lane: _Lane,
+    lane: int,
+    start: AbstractStatistics,
+    numbers: np.ndarray,
+    grid: Grid,
+    config: dict[str, Any],
+    work: float,
+    progress: bool | None,
+    out: str | Path | None,
+) -> xr.Dataset:
+    attrs = attributes(config)
+    if out is None:
+        with progress_bar(progress, config["engine"], work * _padded(len(numbers), lane)) as bar:
+            return _run_part(run_lane, lane, start, numbers, grid, attrs, bar)
+    from sgdlimits.store import PartialStore  # storage libraries only where they are used
+
+    store = PartialStore.open(Path(out), config)
+    if store.complete:
+        return store.result()
+    with progress_bar(progress, config["engine"], work * _padded(len(numbers), lane)) as bar:
+        for first in range(0, len(numbers), lane):
+            rows = slice(first, min(first + lane, len(numbers)))
+            if store.has(first):
+                bar(work * lane)
+                continue
+            part = _run_part(run_lane, lane, start[rows], numbers[rows], grid, attrs, bar)
+            store.write(first, part)
+    return store.finish()
+
+
+def _padded(runs: int, lane: int) -> int:
+    return -(-runs // lane) * lane
+
+
+def _run_part(
+    run_lane: _Lane,
+    lane: int,
+    start: AbstractStatistics,
+    numbers: np.ndarray,
+    grid: Grid,
+    attrs: dict[str, Any],
+    advanced: Advanced,
+) -> xr.Dataset:
+    recorder = Recorder(start, len(grid.steps))
+    first = 0
+    try:
+        for padded, count in lanes(numbers, lane):
+            rows = slice(first, first + count)
+            index = np.minimum(first + np.arange(lane), first + count - 1)
+            records = run_lane(start[index], padded, grid, advanced)
+            recorder.consume(records, rows, grid.times)
+            first += count
+    except KeyboardInterrupt as error:
+        raise SimulationInterrupted(recorder.dataset(numbers, grid, attrs)) from error
+    dataset = recorder.dataset(numbers, grid, attrs)
+    _warn_of_divergence(dataset)
+    return dataset
+
+
+def _warn_of_divergence(dataset: xr.Dataset) -> None:
+    times = dataset["diverged"].values
+    gone = np.flatnonzero(~np.isnan(times))
+    if gone.size:
+        first = gone[np.argmin(times[gone])]
+        warnings.warn(
+            f"{gone.size} of {times.size} runs diverged, first run {int(dataset.run[first])} at "
+            f"time {times[first]:.6g}; they are NaN from then on (variable 'diverged').",
+            DivergenceWarning,
+            stacklevel=4,
+        )

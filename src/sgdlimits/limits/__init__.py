@@ -1,0 +1,1 @@
+"""The limit d -> infinity: ballistic (ODE) and diffusive (SDE) effective dynamics."""

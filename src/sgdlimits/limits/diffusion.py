@@ -1,0 +1,49 @@
+"""What a diffusion must say to be sampled, and the weak-noise diffusion at finite dim."""
+
+from abc import abstractmethod
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.limits.vector_field import drift_of
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+
+class AbstractDiffusion(eqx.Module, Generic[S]):
+    """dy = drift_vector(y) dt + factor(y) dB, for one state y in the order of the names."""
+
+    model: eqx.AbstractVar[AbstractModel[S]]
+    sgd: eqx.AbstractVar[OnlineSGD]
+
+    @abstractmethod
+    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+        """Drift per unit time."""
+
+    @abstractmethod
+    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+        """B with B Bᵀ = covariance per unit time."""
+
+
+class WeakNoiseDiffusion(AbstractDiffusion[S]):
+    """du = h(u) dt + sqrt(diffusion(u)/dim) dB: SGD's statistics to leading order in 1/dim."""
+
+    model: AbstractModel[S]
+    sgd: OnlineSGD
+    dim: Float[Array, ""]
+
+    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+        """h(u)."""
+        return drift_of(self.model, self.sgd, self._state(y)).vector
+
+    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+        """Factor of diffusion(u)/dim."""
+        return self.model.diffusion_factor(self._state(y), self.sgd) / jnp.sqrt(self.dim)
+
+    def _state(self, y: Array) -> S:
+        return self.model.admissible(self.model.template.with_vector(y))

@@ -1,0 +1,192 @@
+"""The effective dynamics of a model's summary statistics, as one object.
+
+dim -> infinity at delta = step/dim: du = h(u) dt with h = -f + g (ballistic); to the next order
+du = h(u) dt + sqrt(diffusion(u)/dim) dB. Ben Arous, Gheissari and Jagannath (2022), Theorem 2.2.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from sgdlimits._tracing import dynamic
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.limits import fixed_points, flow
+from sgdlimits.limits.fixed_points import FixedPoint
+from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
+from sgdlimits.limits.rescaled import RescaledDynamics
+from sgdlimits.limits.vector_field import drift_of, jacobian
+from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+
+class EffectiveDynamics(eqx.Module, Generic[S]):
+    """Drift, corrector and diffusion of the summary statistics, and what follows from them.
+
+    All methods take statistics with any leading batch axes and keep them. Time is
+    ``t = steps * step / dim``.
+    """
+
+    model: AbstractModel[S]
+    sgd: OnlineSGD
+
+    def __check_init__(self) -> None:
+        self.model.check_algorithm(self.sgd)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the independent statistics, the order of every vector and matrix here."""
+        return self.model.template.names
+
+    # -- the vector field ----------------------------------------------------------------------
+
+    def population_drift(self, u: S) -> S:
+        """f(u): the drift of gradient flow on the population loss is -f."""
+        return self._each(u, lambda model, sgd, u: model.population_drift(u, sgd))
+
+    def corrector(self, u: S) -> S:
+        """g(u): what the sample noise adds at the critical step size, proportional to ``step``."""
+        return self._each(u, lambda model, sgd, u: model.corrector(u, sgd))
+
+    def drift(self, u: S) -> S:
+        """h(u) = -f(u) + g(u), per unit time."""
+        return self._each(u, drift_of)
+
+    def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
+        """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
+        factor = self.diffusion_factor(u)
+        return factor @ jnp.swapaxes(factor, -1, -2)
+
+    def diffusion_factor(self, u: S) -> Float[Array, "*batch statistics noises"]:
+        """B with B Bᵀ = diffusion(u)."""
+        return self._each(u, lambda model, sgd, u: model.diffusion_factor(u, sgd))
+
+    def one_step_moments(self, u: S, dim: int) -> OneStepMoments:
+        """Mean and covariance of the increment in one SGD step, exact at finite ``dim``.
+
+        ``mean / delta`` tends to ``drift`` and ``step * covariance / delta**2`` to ``diffusion``.
+        """
+        size = jnp.asarray(float(dim))
+        return self._each(u, lambda model, sgd, u: model.one_step_moments(u, sgd, size))
+
+    def _each(self, u: S, function: Callable[..., PyTree]) -> PyTree:
+        """Apply a function of one state over all batch axes of ``u``."""
+        self.model.check_statistics(u)
+        for _ in u.batch_shape:
+            function = _over_leading_axis(function)
+        return function(dynamic(self.model), dynamic(self.sgd), u)
+
+    # -- what follows from it ------------------------------------------------------------------
+
+    def solve(
+        self,
+        u0: S,
+        times: Sequence[float] | np.ndarray,
+        *,
+        rtol: float = 1e-9,
+        atol: float = 1e-11,
+    ) -> S:
+        """The ballistic limit du = h(u) dt from ``u0`` at t = 0.
+
+        Args:
+            u0: initial statistics, any leading batch axes.
+            times: increasing times >= 0 to report, in units of steps * step / dim.
+            rtol, atol: relative and absolute tolerance of the adaptive solver, per step.
+
+        Returns:
+            Statistics with a leading time axis, then the batch axes of ``u0``. NaN from the time
+            on at which a solution ceases to exist.
+
+        Raises:
+            ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
+        """
+        self.model.check_statistics(u0)
+        times = flow.check_times(times)
+        return flow.solve(self.model, self.sgd, u0, times, rtol, atol)
+
+    def fixed_points(
+        self, method: str = "auto", *, starts: int = 512, seed: int = 0
+    ) -> list[FixedPoint[S]]:
+        """All zeros of the drift, with the eigenvalues of its Jacobian.
+
+        Args:
+            method: "formula" (exact, where the model has one), "search" (Newton from random
+                starts; knows nothing of the model but its drift), or "auto" (formula if any).
+            starts: number of random starts of the search.
+            seed: seed of the search.
+
+        Returns:
+            Fixed points sorted by their statistics in the order of ``names``. A point whose leading
+            eigenvalue vanishes is classified by following the flow from its neighbourhood.
+
+        Raises:
+            ValueError: for an unknown method, or "formula" where the model has none.
+        """
+        return fixed_points.find(self.model, self.sgd, method, starts, seed)
+
+    def linearise(self, u_star: S, *, tolerance: float = 1e-6) -> OrnsteinUhlenbeck:
+        """The Ornstein-Uhlenbeck limit of sqrt(dim)*(u - u_star) at a fixed point.
+
+        Raises:
+            ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
+        """
+        if u_star.batch_shape != ():
+            raise ValueError(
+                f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."
+            )
+        speed = float(jnp.max(jnp.abs(self.drift(u_star).vector)))
+        if not speed <= tolerance:
+            raise ValueError(
+                f"u_star={u_star!r} is no fixed point: |drift| = {speed:.3g} exceeds "
+                f"tolerance={tolerance!r}. Take one from fixed_points()."
+            )
+        return OrnsteinUhlenbeck(
+            drift=jacobian(self.model, self.sgd, u_star),
+            diffusion=self.diffusion(u_star),
+            names=self.names,
+        )
+
+    def rescale(
+        self, *scaled: str, center: S | None = None, dim: int | None = None
+    ) -> RescaledDynamics[S]:
+        """The diffusive limit with some statistics magnified by sqrt(dim).
+
+        Args:
+            scaled: names of the statistics to magnify about ``center``; the others stay
+                macroscopic. All names gives the Ornstein-Uhlenbeck limit of ``linearise``.
+            center: where to magnify; its macroscopic entries are ignored. Default: all zeros.
+            dim: evaluate the magnified drift at this dimension instead of taking the limit, which
+                is needed when the model itself scales with dim (for example an snr that grows).
+
+        Raises:
+            ValueError: if a name is unknown, or the drift of the magnified statistics does not
+                vanish at the centre (the set is not invariant), so that no limit exists.
+        """
+        return RescaledDynamics.create(self.model, self.sgd, scaled, center, dim)
+
+
+def _over_leading_axis(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    return jax.vmap(function, in_axes=(None, None, 0))
+
+
+def effective_dynamics(
+    model: AbstractModel[S], sgd: OnlineSGD | None = None
+) -> EffectiveDynamics[S]:
+    """The effective dynamics of ``model`` under ``sgd`` (default: ``OnlineSGD()``).
+
+    Raises:
+        TypeError: if an argument is not a model or an algorithm.
+        ValueError: if the model has no such algorithm.
+    """
+    sgd = OnlineSGD() if sgd is None else sgd
+    if not isinstance(model, AbstractModel):
+        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")
+    if not isinstance(sgd, OnlineSGD):
+        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
+    return EffectiveDynamics(model, sgd)

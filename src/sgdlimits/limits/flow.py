@@ -1,0 +1,83 @@
+"""Solve the ballistic ODE du = h(u) dt with an adaptive Runge-Kutta method."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sgdlimits._tracing import dynamic
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.limits.vector_field import drift_vector
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+_MOST_STEPS = 2**18
+_SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
+
+
+def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return ``times`` as a float array, or raise unless finite, >= 0 and increasing."""
+    result = np.atleast_1d(np.asarray(times, dtype=float))
+    if result.ndim != 1 or result.size == 0:
+        raise ValueError(f"times has shape {result.shape}: expected a non-empty list of times.")
+    if not np.isfinite(result).all() or result[0] < 0 or (np.diff(result) <= 0).any():
+        raise ValueError("times: expected finite, increasing times from 0 on.")
+    return result
+
+
+def integrate(
+    field: Callable[[Float[Array, ""], Float[Array, " n"]], Float[Array, " n"]],
+    y0: Float[Array, " n"],
+    times: Float[Array, " times"],
+    rtol: float,
+    atol: float,
+) -> Float[Array, "times n"]:
+    """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist."""
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, y, args: field(jnp.asarray(t), y)),
+        diffrax.Tsit5(),
+        t0=0.0,
+        t1=jnp.maximum(times[-1], _SMALLEST_STEP),
+        dt0=None,
+        y0=y0,
+        saveat=diffrax.SaveAt(ts=times),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, dtmin=_SMALLEST_STEP),
+        max_steps=_MOST_STEPS,
+        throw=False,
+    )
+    assert solution.ys is not None
+    return jnp.where(jnp.isfinite(solution.ys), solution.ys, jnp.nan)
+
+
+@eqx.filter_jit
+def solve_vectors(
+    model: AbstractModel,
+    sgd: OnlineSGD,
+    y0: Float[Array, "batch statistics"],
+    times: Float[Array, " times"],
+    rtol: float,
+    atol: float,
+) -> Float[Array, "times batch statistics"]:
+    """The ODE from every row of ``y0``."""
+
+    def one(y: Array) -> Array:
+        return integrate(lambda t, y: drift_vector(model, sgd, y), y, times, rtol, atol)
+
+    return jax.vmap(one, out_axes=1)(y0)
+
+
+def solve(
+    model: AbstractModel[S], sgd: OnlineSGD, u0: S, times: np.ndarray, rtol: float, atol: float
+) -> S:
+    """``EffectiveDynamics.solve`` after its arguments are checked."""
+    y0 = u0.vector
+    flat = y0.reshape(-1, y0.shape[-1])
+    path = solve_vectors(dynamic(model), dynamic(sgd), flat, jnp.asarray(times), rtol, atol)
+    return u0.with_vector(path.reshape(len(times), *y0.shape))

@@ -1,0 +1,96 @@
+"""The diffusive limit about a fixed point: dY = A Y dt + Sigma^(1/2) dB, Y = sqrt(dim)(u - u*)."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float
+from scipy import linalg
+
+from sgdlimits.limits.exit_time_1d import mean_exit_time
+from sgdlimits.limits.flow import check_times
+
+
+class OrnsteinUhlenbeck(eqx.Module):
+    """Linear diffusion of Y = sqrt(dim) (u - u*), coordinates in the order of ``names``.
+
+    Attributes:
+        drift: A, the Jacobian of the drift at the fixed point, per unit time.
+        diffusion: Sigma, covariance per unit time.
+        names: the statistics' names.
+    """
+
+    drift: Float[Array, "statistics statistics"]
+    diffusion: Float[Array, "statistics statistics"]
+    names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def stable(self) -> bool:
+        """Whether every eigenvalue of A has negative real part."""
+        return bool(np.real(np.linalg.eigvals(np.asarray(self.drift))).max() < 0)
+
+    def stationary_covariance(self) -> np.ndarray:
+        """C with A C + C Aᵀ + Sigma = 0: covariance of sqrt(dim) u at rest.
+
+        Raises:
+            ValueError: if the process is not stable, and so has no stationary law.
+        """
+        if not self.stable:
+            raise ValueError(
+                "This Ornstein-Uhlenbeck process is not stable: eigenvalues of A are "
+                f"{np.linalg.eigvals(np.asarray(self.drift))}. It has no stationary covariance; "
+                "use covariance(times)."
+            )
+        a = np.asarray(self.drift)
+        covariance = linalg.solve_continuous_lyapunov(a, -np.asarray(self.diffusion))
+        return (covariance + covariance.T) / 2
+
+    def mean(self, times: Sequence[float] | np.ndarray, start: np.ndarray) -> np.ndarray:
+        """E Y(t) from Y(0) = start; shape (times, statistics)."""
+        a = np.asarray(self.drift)
+        return np.stack([linalg.expm(a * t) @ np.asarray(start) for t in check_times(times)])
+
+    def covariance(
+        self, times: Sequence[float] | np.ndarray, start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Cov Y(t) from Cov Y(0) = start (default zero); shape (times, statistics, statistics)."""
+        a, sigma = np.asarray(self.drift), np.asarray(self.diffusion)
+        n = len(self.names)
+        start = np.zeros((n, n)) if start is None else np.asarray(start)
+        result = []
+        for t in check_times(times):
+            # Van Loan (1978): one exponential of a block matrix holds flow and noise integral.
+            block = linalg.expm(np.block([[-a, sigma], [np.zeros((n, n)), a.T]]) * t)
+            flow = block[n:, n:].T
+            covariance = flow @ block[:n, n:] + flow @ start @ flow.T
+            result.append((covariance + covariance.T) / 2)
+        return np.stack(result)
+
+    def leading_mode(self) -> tuple[float, np.ndarray, float]:
+        """(rate, left eigenvector l, variance) of y = l.Y, dy = rate*y dt + sqrt(variance) dB.
+
+        The mode that grows fastest, or decays slowest; l has unit norm and its largest entry is
+        positive.
+
+        Raises:
+            ValueError: if that mode oscillates (complex eigenvalue).
+        """
+        values, vectors = np.linalg.eig(np.asarray(self.drift).T)
+        index = int(np.argmax(np.real(values)))
+        if abs(np.imag(values[index])) > 1e-12:
+            raise ValueError(f"The leading mode oscillates: eigenvalue {values[index]}.")
+        left = np.real(vectors[:, index])
+        left = left * np.sign(left[np.argmax(np.abs(left))]) / np.linalg.norm(left)
+        return float(np.real(values[index])), left, float(left @ np.asarray(self.diffusion) @ left)
+
+    def exit_time(self, level: float, start: float = 0.0) -> float:
+        """Mean time at which |y| of the leading mode first reaches ``level``, from y = ``start``.
+
+        ``level`` and ``start`` are in units of sqrt(dim) times the statistic. The exit is along
+        the leading (most unstable) mode; the others do not enter.
+
+        Raises:
+            ValueError: if the mode oscillates or has no noise, or |start| > level.
+        """
+        rate, _, variance = self.leading_mode()
+        return mean_exit_time(rate, variance, level, start)

@@ -1,0 +1,198 @@
+"""The diffusive limit about a fixed point or an invariant manifold, by differentiating the drift.
+
+With Y = sqrt(dim)(u - centre) for chosen statistics and the rest w macroscopic,
+
+    dY = D_u h(centre, w) Y dt + B(centre, w) dB,    dw = h_w(centre, w) dt,
+
+if the drift of the chosen statistics vanishes on u = centre. Ben Arous, Gheissari and Jagannath
+(2022), (2.7); Proposition 3.3 is rescale("m") of the spiked tensor.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.limits import flow
+from sgdlimits.limits.diffusion import AbstractDiffusion
+from sgdlimits.limits.vector_field import drift_vector
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+_INVARIANCE = 1e-8
+
+
+class RescaledDynamics(AbstractDiffusion[S]):
+    """Diffusion of (sqrt(dim) times some statistics, the rest macroscopic).
+
+    States are given and returned as the model's own statistics, whose scaled entries now mean
+    sqrt(dim)*(u - centre). Time is unchanged. Without ``dim``: the limit dim -> infinity.
+    """
+
+    model: AbstractModel[S]
+    sgd: OnlineSGD
+    scaled: tuple[bool, ...] = eqx.field(static=True)
+    centre: Float[Array, " statistics"]
+    dim: float | None
+
+    @classmethod
+    def create(
+        cls,
+        model: AbstractModel[S],
+        sgd: OnlineSGD,
+        names: tuple[str, ...],
+        center: S | None,
+        dim: int | None,
+    ) -> "RescaledDynamics[S]":
+        """``EffectiveDynamics.rescale``."""
+        template = model.template
+        if not names:
+            raise ValueError(f"scaled=(): expected at least one of {template.names}.")
+        for name in names:
+            _validate.one_of("scaled", name, template.names)
+        mask = tuple(name in names for name in template.names)
+        centre = template.vector if center is None else center.vector
+        centre = jnp.where(jnp.asarray(mask), centre, 0.0)
+        if dim is not None:
+            return cls(model, sgd, mask, centre, float(_validate.integer("dim", dim, 1)))
+        result = cls(model, sgd, mask, centre, None)
+        result._check_invariant()
+        return result
+
+    def _check_invariant(self) -> None:
+        points = self.model.search_points(np.random.default_rng(0), 16, self.sgd).vector
+        model, sgd = dynamic(self.model), dynamic(self.sgd)
+        on_set = jnp.where(jnp.asarray(self.scaled), self.centre, points)
+        drift = jax.vmap(lambda y: drift_vector(model, sgd, y))(on_set)
+        worst = float(jnp.max(jnp.abs(jnp.where(jnp.asarray(self.scaled), drift, 0.0))))
+        if not worst <= _INVARIANCE:
+            raise ValueError(
+                f"scaled={self._scaled_names()}: their drift on {self._centre_text()} is up to "
+                f"{worst:.3g}, not 0, so sqrt(dim) times them has no limit there. Scale about a "
+                "fixed point, or magnify other statistics."
+            )
+
+    def _scaled_names(self) -> tuple[str, ...]:
+        return tuple(n for n, s in zip(self.model.template.names, self.scaled, strict=True) if s)
+
+    def _centre_text(self) -> str:
+        values = [float(c) for c, s in zip(self.centre, self.scaled, strict=True) if s]
+        return ", ".join(f"{n}={c:g}" for n, c in zip(self._scaled_names(), values, strict=True))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the coordinates; scaled ones carry their magnification."""
+        return tuple(
+            f"sqrt(dim)*{name}" if scaled else name
+            for name, scaled in zip(self.model.template.names, self.scaled, strict=True)
+        )
+
+    # -- coefficients --------------------------------------------------------------------------
+
+    def drift(self, u: S) -> S:
+        """Drift per unit time at rescaled states ``u``, any leading batch axes."""
+        return u.with_vector(_over_batch(self._dynamic().drift_vector, u.vector))
+
+    def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
+        """Covariance per unit time; zero for macroscopic statistics."""
+        factor = _over_batch(self._dynamic().factor, u.vector)
+        return factor @ jnp.swapaxes(factor, -1, -2)
+
+    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+        """Drift of one state, in the order of ``names``."""
+        mask = jnp.asarray(self.scaled)
+        if self.dim is not None:
+            h = drift_vector(self.model, self.sgd, self._point(y))
+            return jnp.where(mask, jnp.sqrt(self.dim) * h, h)
+        h, tangent = jax.jvp(
+            lambda point: drift_vector(self.model, self.sgd, point),
+            (self._point(y),),
+            (jnp.where(mask, y, 0.0),),
+        )
+        return jnp.where(mask, tangent, h)
+
+    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+        """Noise factor of one state; rows of macroscopic statistics vanish."""
+        point = self.model.admissible(self.model.template.with_vector(self._point(y)))
+        factor = self.model.diffusion_factor(point, self.sgd)
+        return jnp.where(jnp.asarray(self.scaled)[:, None], factor, 0.0)
+
+    def _point(self, y: Array) -> Array:
+        """Statistics at which the coefficients are taken."""
+        offset = 0.0 if self.dim is None else y / jnp.sqrt(self.dim)
+        return jnp.where(jnp.asarray(self.scaled), self.centre + offset, y)
+
+    def _dynamic(self) -> "RescaledDynamics[S]":
+        return dynamic(self)
+
+    # -- Gaussian laws -------------------------------------------------------------------------
+
+    def gaussian(
+        self,
+        u0: S,
+        times: Sequence[float] | np.ndarray,
+        covariance: np.ndarray | None = None,
+    ) -> tuple[S, Float[Array, "times statistics statistics"]]:
+        """Mean and covariance at ``times`` of the process from a Gaussian start.
+
+        Args:
+            u0: mean of the start (one state; scaled entries magnified).
+            times: increasing times from 0 on.
+            covariance: covariance of the start, in the order of ``names``; default zero. Entries
+                of macroscopic statistics must be zero.
+
+        Returns:
+            (mean, covariance) with a leading time axis. Exact: given the deterministic macroscopic
+            statistics the magnified ones are linear.
+
+        Raises:
+            ValueError: with ``dim`` set (the magnified drift need not be linear), or if the
+                covariance has the wrong shape or moves macroscopic statistics.
+        """
+        if self.dim is not None:
+            raise ValueError(
+                f"dim={self.dim!r}: the drift at finite dim need not be linear and its law not "
+                "Gaussian; sample it with sample_diffusion, or rescale without dim."
+            )
+        n = len(self.scaled)
+        start = np.zeros((n, n)) if covariance is None else np.asarray(covariance, dtype=float)
+        if start.shape != (n, n):
+            raise ValueError(f"covariance has shape {start.shape}: expected {(n, n)}.")
+        macroscopic = ~np.array(self.scaled)
+        if np.abs(start[macroscopic]).max(initial=0) > 0:
+            raise ValueError("covariance: expected zero rows for macroscopic statistics.")
+        times = flow.check_times(times)
+        path = _gaussian_path(self._dynamic(), u0.vector, jnp.asarray(start), jnp.asarray(times))
+        return u0.with_vector(path[:, :n]), path[:, n:].reshape(len(times), n, n)
+
+
+def _over_batch(function, y: Array) -> Array:
+    for _ in y.shape[:-1]:
+        function = jax.vmap(function)
+    return function(y)
+
+
+@eqx.filter_jit
+def _gaussian_path(
+    dynamics: RescaledDynamics, y0: Array, covariance: Array, times: Array
+) -> Float[Array, "times packed"]:
+    n = y0.size
+
+    def field(t: Array, packed: Array) -> Array:
+        y, c = packed[:n], packed[n:].reshape(n, n)
+        a = jax.jacfwd(dynamics.drift_vector)(y)
+        # Only the scaled block fluctuates, so derivatives along macroscopic directions meet zeros.
+        b = dynamics.factor(y)
+        return jnp.concatenate([dynamics.drift_vector(y), (a @ c + c @ a.T + b @ b.T).ravel()])
+
+    start = jnp.concatenate([y0, covariance.ravel()])
+    return flow.integrate(field, start, times, 1e-10, 1e-12)

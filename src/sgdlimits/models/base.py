@@ -1,0 +1,155 @@
+"""The one protocol that every engine is written against.
+
+A model says four things: its real SGD step, its statistics of real parameters, its exact chain
+step, and its one-step moments. All methods act on one run; engines vectorise them.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
+
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+
+class OneStepMoments(NamedTuple):
+    """Exact moments of the increment of the statistics in one step at finite dim.
+
+    ``mean`` and ``covariance`` are of the increment itself, in the order of ``names``.
+    """
+
+    mean: Float[Array, "*batch statistics"]
+    covariance: Float[Array, "*batch statistics statistics"]
+
+
+class AbstractModel(eqx.Module, Generic[S]):
+    """A loss and a data law whose SGD closes on finitely many summary statistics."""
+
+    statistics_class: ClassVar[type[AbstractStatistics]]
+    citation: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def template(self) -> S:
+        """One state of all zeros: its names, its shapes, and a way back from vectors."""
+
+    # -- what is allowed -----------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def minimum_dim(self) -> int:
+        """Smallest dimension in which every state of the statistics can be realised."""
+
+    @abstractmethod
+    def check_algorithm(self, sgd: OnlineSGD) -> None:
+        """Raise ValueError if this model has no such algorithm."""
+
+    @abstractmethod
+    def check_statistics(self, u: S) -> None:
+        """Raise ValueError unless ``u`` has this model's shapes and real vectors can realise it."""
+
+    def admissible(self, u: S) -> S:
+        """``u`` moved into the domain of the drift and diffusion, for the SDE's overshoots.
+
+        The continuous SDE stays in the domain; its time discretisation may leave it by O(dt), and
+        its coefficients are then taken at this point ("full truncation"). Default: ``u`` itself.
+        """
+        return u
+
+    # -- 1. the real SGD step ------------------------------------------------------------------
+
+    @abstractmethod
+    def frame(self, dim: int) -> Float[Array, "directions dim"]:
+        """The fixed directions of the data law, in coordinates."""
+
+    @abstractmethod
+    def sgd_step(
+        self,
+        parameters: PyTree,
+        frame: Float[Array, "directions dim"],
+        key: Key[Array, ""],
+        sgd: OnlineSGD,
+        *,
+        literal: bool = False,
+    ) -> PyTree:
+        """One step of real SGD on one fresh sample.
+
+        ``literal`` draws the sample as the paper writes it and differentiates the loss, where the
+        default may draw the gradient in a cheaper form of exactly the same law.
+        """
+
+    @abstractmethod
+    def literal_sample_size(self, dim: int) -> int:
+        """Numbers that one literal sample holds, to refuse what does not fit."""
+
+    # -- 2. statistics of real parameters ------------------------------------------------------
+
+    @abstractmethod
+    def statistics(self, parameters: PyTree, frame: Float[Array, "directions dim"]) -> S:
+        """The summary statistics of real parameters."""
+
+    # -- 3. the exact chain --------------------------------------------------------------------
+
+    @abstractmethod
+    def chain_constants(self, dim: int) -> PyTree:
+        """Whatever the chain needs once per run, such as a table for its chi-square."""
+
+    @abstractmethod
+    def chain_noise(self, key: Key[Array, ""], steps: int, constants: PyTree) -> PyTree:
+        """All random numbers of ``steps`` steps; every leaf has a leading axis of that length."""
+
+    @abstractmethod
+    def chain_step(self, u: S, noise: PyTree, sgd: OnlineSGD, dim: Float[Array, ""]) -> S:
+        """One step with exactly the law of the statistics of one real SGD step."""
+
+    # -- 4. one-step moments -------------------------------------------------------------------
+
+    @abstractmethod
+    def population_drift(self, u: S, sgd: OnlineSGD) -> S:
+        """f = A u, the statistics' rate of change under the gradient of the population loss."""
+
+    @abstractmethod
+    def corrector(self, u: S, sgd: OnlineSGD) -> S:
+        """g, the second-order effect of the sample noise at step size step/dim, dim -> infinity."""
+
+    @abstractmethod
+    def diffusion_factor(self, u: S, sgd: OnlineSGD) -> Float[Array, "statistics noises"]:
+        """B with B Bᵀ = limit of step * Cov(increment / delta)."""
+
+    @abstractmethod
+    def one_step_moments(self, u: S, sgd: OnlineSGD, dim: float) -> OneStepMoments:
+        """Mean and covariance of one step's increment, exact at finite dim."""
+
+    # -- laws and landmarks --------------------------------------------------------------------
+
+    @abstractmethod
+    def initial_statistics(self, key: Key[Array, ""], dim: int, constants: PyTree) -> S:
+        """One draw of the papers' random start, without vectors."""
+
+    @abstractmethod
+    def initial_constants(self, dim: int) -> PyTree:
+        """Whatever the initial law needs once, such as a table for its chi-square."""
+
+    @abstractmethod
+    def lift(self, key: Key[Array, ""], u: S, frame: Float[Array, "directions dim"]) -> PyTree:
+        """Real parameters, uniform among those with the statistics ``u``."""
+
+    @abstractmethod
+    def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> S:
+        """Random valid statistics (count,) wide enough to find every fixed point from."""
+
+    def known_fixed_points(self, sgd: OnlineSGD) -> list[S] | None:
+        """Fixed points by formula; None where the model has no formula."""
+        return None
+
+    def citations(self) -> tuple[str, ...]:
+        """The papers that this model comes from."""
+        return (self.citation,)
+
+
+Model = AbstractModel[Any]

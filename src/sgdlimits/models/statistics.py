@@ -1,0 +1,70 @@
+"""Summary statistics: the few numbers that the high-dimensional process is seen through."""
+
+from abc import abstractmethod
+from typing import ClassVar, NamedTuple, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+_MOST_SHOWN = 16
+
+
+class Label(NamedTuple):
+    """How one statistic is shown: its symbol in the papers (LaTeX) and a sentence."""
+
+    symbol: str
+    meaning: str
+
+
+class AbstractStatistics(eqx.Module):
+    """Named statistics, any number of leading batch axes (runs, times).
+
+    A concrete class declares, for every field, the dimensions beyond the batch axes.
+    """
+
+    dims: ClassVar[dict[str, tuple[str, ...]]]
+    labels: ClassVar[dict[str, Label]]
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the independent scalars, in the order of ``vector``."""
+
+    @property
+    @abstractmethod
+    def vector(self) -> Float[Array, "*batch statistics"]:
+        """The independent scalars on one last axis."""
+
+    @abstractmethod
+    def with_vector(self, vector: Float[Array, "*batch statistics"]) -> Self:
+        """The statistics of this shape whose independent scalars are ``vector``."""
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Shape of the leading axes; every field must agree on it."""
+        shapes = set()
+        for name, dims in self.dims.items():
+            shape = jnp.shape(getattr(self, name))
+            shapes.add(shape[: len(shape) - len(dims)])
+        if len(shapes) != 1:
+            raise ValueError(
+                f"{type(self).__name__}: fields disagree on the batch axes {sorted(shapes)}; "
+                "give every field the same leading shape."
+            )
+        return shapes.pop()
+
+    def __repr__(self) -> str:
+        """Values where they fit on a line or two, as one would write them."""
+        fields = {name: getattr(self, name) for name in self.dims}
+        if any(isinstance(x, Tracer) or np.size(x) > _MOST_SHOWN for x in fields.values()):
+            return super().__repr__()
+        text = (f"{name}={np.asarray(x).round(6).tolist()}" for name, x in fields.items())
+        return f"{type(self).__name__}({', '.join(text)})"
+
+    def __getitem__(self, index) -> Self:
+        """Index the leading batch axes of every field at once."""
+        return jax.tree.map(lambda x: x[index], self)
