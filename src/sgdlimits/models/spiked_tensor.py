@@ -317,11 +317,15 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
     def search_points(
         self, rng: np.random.Generator, count: int, sgd: OnlineSGD
     ) -> SpikedStatistics:
-        """|m| up to 1.2 lambda^(1/k) and r2 up to 1.2 c: every fixed point lies inside."""
+        """|m| up to 1.2 lambda^(1/k) and r2 up to 1.2 c: every fixed point lies inside.
+
+        Every other point is drawn towards the origin, on all scales down to 1e-4: with a ridge,
+        orders k >= 3 have fixed points there.
+        """
         m_max = 1.2 * float(self.snr) ** (1 / self.order)
-        return SpikedStatistics(
-            rng.uniform(-m_max, m_max, count), rng.uniform(0, 1.2 * float(sgd.step), count)
-        )
+        shrink = np.where(np.arange(count) % 2 == 0, 1.0, 10 ** rng.uniform(-4, 0, count))
+        m = rng.uniform(-m_max, m_max, count) * shrink
+        return SpikedStatistics(m, rng.uniform(0, 1.2 * float(sgd.step), count) * shrink)
 
     def known_fixed_points(self, sgd: OnlineSGD) -> list[SpikedStatistics]:
         """Proposition 3.2 for any step and ridge, corrected for odd orders."""

@@ -60,14 +60,20 @@ def _overlaps_cubic(lam: float, c: float) -> tuple[float, float]:
     y = float(roots[np.argmax(roots.real)].real)
     s = math.sqrt(2 * y)
     discriminant = math.sqrt(max(2 * lam / s - 4 * c - 2 * y, 0.0))
-    return (s - discriminant) / 2, (s + discriminant) / 2
+    star = (s + discriminant) / 2
+    # m_dagger from the product of the two roots: their difference would cancel at small c.
+    product = 2 * c * c / (2 * c + s * s + lam / s)
+    return product / star, star
 
 
 def _overlaps_quartic(lam: float, c: float) -> tuple[float, float]:
     # A cubic in m^2 + c with three real roots: Viete's cosines.
     angle = math.acos(max(-1.5 * c * math.sqrt(3 / lam), -1.0)) / 3
-    m2 = [2 * math.sqrt(lam / 3) * math.cos(angle - 2 * math.pi * j / 3) - c for j in (1, 0)]
-    return math.sqrt(max(m2[0], 0.0)), math.sqrt(m2[1])
+    star, negative = (
+        2 * math.sqrt(lam / 3) * math.cos(angle - 2 * math.pi * j / 3) - c for j in (0, 2)
+    )
+    # The product of the three roots in m^2 is -c^3; the dagger root itself would cancel at small c.
+    return math.sqrt(-(c**3) / (star * negative)), math.sqrt(star)
 
 
 def _overlaps_by_root(k: int, lam: float, c: float) -> tuple[float, float]:

@@ -1,0 +1,142 @@
+"""The command line: list, reproduce, simulate.
+
+Heavy imports happen inside the commands, so that ``--help`` answers at once.
+"""
+
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sgdlimits import __version__
+
+app = typer.Typer(
+    help="What online SGD does in high dimension, and what its limit is.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Exit(IntEnum):
+    """Exit status of the command."""
+
+    FAILED_CHECK = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 130
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"sgdlimits {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command("list")
+def list_entries() -> None:
+    """List every figure that can be reproduced."""
+    from sgdlimits.reproduce.registry import ENTRIES
+
+    width = max(len(entry.id) for entry in ENTRIES.values())
+    for entry in ENTRIES.values():
+        typer.echo(f"{entry.id:<{width}}  {entry.title}")
+        typer.echo(f"{'':<{width}}  {entry.paper}")
+
+
+@app.command()
+def reproduce(
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="A figure's ID, or 'all'. See 'sgdlimits list'.")
+    ],
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="The paper's own sizes, or under a minute.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the result; default out/ID-quick or -full.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Integer seed; decides everything.")] = 0,
+) -> None:
+    """Make a figure of the papers, its data, and a table of checks.
+
+    Exit status 1 when a check fails. An interrupted call resumes where it was.
+    """
+    from sgdlimits.reproduce.registry import ENTRIES
+
+    identifiers = list(ENTRIES) if identifier == "all" else [identifier]
+    failed = 0
+    for name in identifiers:
+        folder = out or Path("out") / f"{name}-{'full' if full else 'quick'}"
+        folder = folder / name if out and identifier == "all" else folder
+        failed += _reproduce_one(name, folder, full, seed)
+    if failed:
+        raise typer.Exit(Exit.FAILED_CHECK)
+
+
+def _reproduce_one(name: str, folder: Path, full: bool, seed: int) -> int:
+    from sgdlimits.reproduce.registry import ENTRIES
+
+    if name not in ENTRIES:  # before the heavy imports: a typing error should answer at once
+        _refuse(f"id={name!r}: expected one of {', '.join(ENTRIES)}, all.")
+    from sgdlimits.reproduce.workspace import reproduce
+
+    typer.echo(f"{name}: {ENTRIES[name].title}")
+    try:
+        checks = reproduce(name, folder, full=full, seed=seed)
+    except (ValueError, TypeError, FileExistsError) as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        _interrupted()
+    for check in checks:
+        typer.echo(f"  {'pass' if check.passed else 'FAIL'}  {check.quantity}")
+    typer.echo(f"  -> {folder / 'figure.png'}, {folder / 'checks.md'}")
+    return sum(not check.passed for check in checks)
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Argument(help="A TOML file; see the documentation.")],
+    out: Annotated[Path, typer.Option(help="Folder for the result; resumes if interrupted.")],
+) -> None:
+    """Run the simulation that a configuration file describes."""
+    from sgdlimits import config as configuration
+
+    try:
+        arguments = configuration.read(config)
+        from sgdlimits.engines.simulate import simulate
+
+        dataset = simulate(**arguments, out=out)
+    except (ValueError, TypeError, FileExistsError, FileNotFoundError) as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        _interrupted()
+    last = dataset.isel(time=-1)
+    typer.echo(f"{dataset.sizes['run']} runs to time {float(last['time']):g} -> {out}")
+    for name, variable in last.data_vars.items():
+        if variable.dims == ("run",) and name != "diverged":
+            values = variable.values
+            typer.echo(f"  {name}: mean {values.mean():.6g}, standard deviation {values.std():.3g}")
+
+
+def _refuse(message: str) -> None:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(Exit.BAD_INPUT)
+
+
+def _interrupted() -> None:
+    typer.echo("interrupted; what is done is kept, the same command resumes.", err=True)
+    raise typer.Exit(Exit.INTERRUPTED)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,69 @@
+"""Configuration files: a simulation as TOML."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_KEYS = ("engine", "dim", "time", "runs", "seed", "record", "first_run", "dtype", "literal", "dt")
+_TABLES = ("model", "algorithm", "initial")
+_REQUIRED = ("model", "dim", "time")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Keyword arguments of ``simulate`` from a TOML file.
+
+    The file has the scalar arguments of ``simulate`` at top level, a table ``model`` with ``type``
+    and the model's arguments, and optionally tables ``algorithm`` and ``initial``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not TOML, or a key is unknown, missing or of the wrong kind.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"config={str(path)!r}: no such file.")
+    try:
+        table = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"config={str(path)!r} is not TOML: {error}.") from error
+    return parse(table)
+
+
+def parse(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of ``simulate`` from the tables of a configuration file."""
+    from sgdlimits.algorithm import OnlineSGD
+    from sgdlimits.models import MODELS
+
+    for key in table:
+        if key not in _KEYS + _TABLES:
+            raise ValueError(f"{key}: unknown key; expected {', '.join(_TABLES + _KEYS)}.")
+    for key in _REQUIRED:
+        if key not in table:
+            raise ValueError(f"{key}: missing; the file must give {', '.join(_REQUIRED)}.")
+    for key in _TABLES:
+        if not isinstance(table.get(key, {}), Mapping):
+            raise ValueError(f"{key}={table[key]!r}: expected a table [{key}].")
+    fields = dict(table["model"])
+    kind = fields.pop("type", None)
+    if kind not in MODELS:
+        raise ValueError(f"model.type={kind!r}: expected one of {', '.join(MODELS)}.")
+    arguments = {key: table[key] for key in _KEYS if key in table}
+    arguments["model"] = _build("model", MODELS[kind], fields)
+    arguments["sgd"] = _build("algorithm", OnlineSGD, table.get("algorithm", {}))
+    if "initial" in table:
+        kind = MODELS[kind].statistics_class
+        arguments["initial"] = _build("initial", kind, table["initial"])
+    return arguments
+
+
+def _build(name: str, kind: type, fields: Mapping[str, Any]) -> Any:
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in fields:
+        if key not in known:
+            raise ValueError(f"{name}.{key}: unknown key; expected {', '.join(known)}.")
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error

@@ -1,0 +1,1 @@
+"""The papers' figures again, each with a table of checks."""

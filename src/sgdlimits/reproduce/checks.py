@@ -1,0 +1,80 @@
+"""What a reproduction must show: quantity, paper, theory, simulation, verdict."""
+
+import math
+from dataclasses import dataclass
+
+SIGMAS = 4.0  # two-sided false-alarm rate 6e-5 a check
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of ``checks.md``.
+
+    ``paper`` is what the paper says (a number, or words), ``theory`` what this package derives,
+    ``simulation`` what was measured, with its standard error.
+    """
+
+    quantity: str
+    paper: str
+    theory: float | None
+    simulation: float | None
+    standard_error: float | None
+    passed: bool
+    rule: str
+
+    def row(self) -> str:
+        """As a row of a Markdown table."""
+        simulation = _number(self.simulation)
+        if self.standard_error is not None:
+            simulation += f" ± {self.standard_error:.2g}"
+        verdict = "pass" if self.passed else "**FAIL**"
+        cells = (self.quantity, self.paper, _number(self.theory), simulation)
+        cells = (*cells, f"{verdict} ({self.rule})")
+        return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def against_simulation(
+    quantity: str,
+    paper: str,
+    theory: float,
+    simulation: float,
+    standard_error: float,
+    bias: float = 0.0,
+    why_bias: str = "",
+) -> Check:
+    """Theory against a measured mean: within 4 standard errors plus a stated bias.
+
+    ``bias`` allows for what the theory leaves out at finite dimension; ``why_bias`` says what.
+    """
+    distance = abs(simulation - theory)
+    rule = f"{distance / standard_error:.1f} s.e." if standard_error > 0 else "exact"
+    if bias > 0:
+        rule += f"; allowed {SIGMAS:g} s.e. + {bias:.2g} {why_bias}".rstrip()
+    passed = distance <= SIGMAS * standard_error + bias
+    return Check(quantity, paper, theory, simulation, standard_error, passed, rule)
+
+
+def equal(quantity: str, paper: str, theory: float, computed: float, tolerance: float) -> Check:
+    """Two routes to one number agree within an absolute tolerance."""
+    passed = abs(theory - computed) <= tolerance
+    rule = f"|difference| {abs(theory - computed):.1e}, allowed {tolerance:.0e}"
+    return Check(quantity, paper, theory, computed, None, passed, rule)
+
+
+def holds(quantity: str, paper: str, passed: bool, rule: str) -> Check:
+    """A statement that is true or false."""
+    return Check(quantity, paper, None, None, None, bool(passed), rule)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value == 0 or math.isnan(value):
+        return f"{value:g}"
+    return f"{value:.6g}"
+
+
+def table(checks: list[Check]) -> str:
+    """The table of ``checks.md``."""
+    head = "| quantity | paper says | theory here | simulation here ± s.e. | verdict |\n"
+    return head + "|---|---|---|---|---|\n" + "\n".join(check.row() for check in checks) + "\n"

@@ -1,0 +1,51 @@
+"""Every figure that can be reproduced. Imports nothing heavy, so that listing is instant."""
+
+from dataclasses import dataclass
+
+_BGJ = "Ben Arous, Gheissari, Jagannath (2022)"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure: where it comes from and the function that makes it."""
+
+    id: str
+    paper: str
+    title: str
+    module: str
+    function: str
+
+
+_ALL = (
+    Entry(
+        "bgj-1",
+        f"{_BGJ}, Fig. 1",
+        "Spiked matrix at n = 1500: stable and unstable diffusive limit, phase portraits",
+        "bgj_spiked_matrix",
+        "figure_1",
+    ),
+    Entry(
+        "bgj-spiked-phase",
+        f"{_BGJ}, Prop. 3.2",
+        "Fixed points and their stability over snr, order and step: what the corrector does",
+        "bgj_spiked_phase",
+        "phase_diagram",
+    ),
+    Entry(
+        "bgj-spiked-hitting",
+        f"{_BGJ}, after Prop. 3.3",
+        "Hitting time of the spiked matrix: n log n steps, with constant and law",
+        "bgj_spiked_hitting",
+        "hitting_times",
+    ),
+    Entry(
+        "bgj-spiked-tensor",
+        f"{_BGJ}, Prop. 3.2, Remark 1 and after Prop. 3.3",
+        "Spiked tensors: warm starts that fail, and the corrected limit at the snr threshold",
+        "bgj_spiked_tensor",
+        "warm_starts_and_threshold",
+    ),
+)
+
+#: By ID, in the order of the papers.
+ENTRIES: dict[str, Entry] = {entry.id: entry for entry in _ALL}
