@@ -5,7 +5,7 @@ Heavy imports happen inside the commands, so that ``--help`` answers at once.
 
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -127,12 +127,12 @@ def simulate(
             typer.echo(f"  {name}: mean {values.mean():.6g}, standard deviation {values.std():.3g}")
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(Exit.BAD_INPUT)
 
 
-def _interrupted() -> None:
+def _interrupted() -> NoReturn:
     typer.echo("interrupted; what is done is kept, the same command resumes.", err=True)
     raise typer.Exit(Exit.INTERRUPTED)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import jax.numpy as jnp
 import matplotlib as mpl
@@ -28,7 +29,7 @@ PAGE = 7.0
 @contextmanager
 def style() -> Iterator[None]:
     """Readable at column width, saved at 200 dots per inch."""
-    settings = {
+    settings: Any = {
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,
