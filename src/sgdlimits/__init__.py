@@ -27,6 +27,7 @@ _HOME = {
     "exit_time": "analysis.exit_time",
     "escape_law": "analysis.escape",
     "EscapeLaw": "analysis.escape",
+    "sweep": "sweeps",
     "save": "store",
     "load": "store",
 }
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
     from sgdlimits.store import load as load
     from sgdlimits.store import save as save
+    from sgdlimits.sweeps import sweep as sweep
 
 
 def __getattr__(name: str) -> Any:

@@ -186,5 +186,6 @@ def _check_printed(order: int, strength: float, escaped: float) -> Check:
     tail = 2 * stats.norm.sf(_ESCAPED / variance**0.5)
     return holds(
         f"printed OU process excluded, k = {order}, Lambda = {strength:g}", "not OU for k ≥ 3",
-        bool(tail < 1e-9 < escaped), f"P(outside at a time) {tail:.1e}, corrected limit {escaped:.3f}",
+        bool(tail < 1e-9 < escaped),
+        f"P(outside at a time) {tail:.1e}, corrected limit {escaped:.3f}",
     )  # fmt: skip

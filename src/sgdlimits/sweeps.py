@@ -1,0 +1,97 @@
+"""Simulate over a grid of parameters, here or on a cluster."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sgdlimits.engines.progress import progress_bar
+from sgdlimits.engines.simulate import simulate
+
+Arguments = Callable[..., Mapping[str, Any]]
+Reduce = Callable[[xr.Dataset], xr.Dataset]
+
+
+def sweep(
+    arguments: Arguments,
+    grid: Mapping[str, Sequence[Any]],
+    *,
+    reduce: Reduce | None = None,
+    out: str | Path | None = None,
+    client: Any = None,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Simulate at every point of a grid and join the results along one dimension per parameter.
+
+    Args:
+        arguments: called with one value per parameter (by name); returns the keyword arguments of
+            ``simulate`` for that point.
+        grid: parameter names and the values each takes.
+        reduce: applied to each result before joining, to keep only what is needed; results must
+            agree on their coordinates after it.
+        out: folder in which each point's simulation is kept and resumed; a point whose stored
+            inputs differ is refused, as in ``simulate``.
+        client: a ``dask.distributed.Client`` to send the points to (extra ``cluster``); default:
+            one after the other in this process.
+        progress: show a progress bar over points; default: when standard error is a terminal.
+
+    Returns:
+        Dataset with the parameters as leading dimensions and coordinates.
+
+    Raises:
+        ValueError: if the grid is empty or a parameter's name is a dimension of the results.
+        FileExistsError: if ``out`` holds other runs.
+
+    Example:
+        >>> import sgdlimits as sl
+        >>> def arguments(snr):
+        ...     return dict(model=sl.SpikedTensor(2, snr), dim=500, time=2.0, runs=16)
+        >>> ends = sl.sweep(arguments, {"snr": [0.8, 1.2]}, reduce=lambda ds: ds.isel(time=-1))
+        >>> dict(ends.m.sizes)
+        {'snr': 2, 'run': 16}
+    """
+    names = list(grid)
+    if not names or any(len(grid[name]) == 0 for name in names):
+        raise ValueError(f"grid={dict(grid)!r}: expected at least one parameter with values.")
+    points = [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())]
+    folders = [None if out is None else Path(out) / f"point-{i:05d}" for i in range(len(points))]
+    jobs = [
+        (dict(arguments(**point)), reduce, folder)
+        for point, folder in zip(points, folders, strict=True)
+    ]
+    with progress_bar(progress, "sweep", len(jobs)) as advanced:
+        if client is None:
+            results = []
+            for job in jobs:
+                results.append(_simulate_point(*job))
+                advanced(1)
+        else:
+            futures = [client.submit(_simulate_point, *job, pure=False) for job in jobs]
+            results = client.gather(futures)
+    return _join(results, grid)
+
+
+def _simulate_point(
+    arguments: dict[str, Any], reduce: Reduce | None, folder: Path | None
+) -> xr.Dataset:
+    dataset = simulate(**{"progress": False, **arguments}, out=folder)
+    return dataset if reduce is None else reduce(dataset)
+
+
+def _join(results: list[xr.Dataset], grid: Mapping[str, Sequence[Any]]) -> xr.Dataset:
+    for name in grid:
+        if name in results[0].dims or name in results[0].variables:
+            raise ValueError(f"grid: {name!r} is already a name in the results; choose another.")
+    for name in reversed(list(grid)):
+        size = len(grid[name])
+        coordinate = xr.Variable(name, np.asarray(grid[name]))
+        results = [
+            xr.concat(
+                results[i : i + size], coordinate, join="exact", combine_attrs="drop_conflicts"
+            )
+            for i in range(0, len(results), size)
+        ]
+    return results[0]
