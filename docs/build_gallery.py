@@ -1,0 +1,78 @@
+"""Make the gallery: every figure of ``sgdlimits list`` by ``sgdlimits reproduce``, and its page.
+
+    python docs/build_gallery.py            # what is missing, in the quick form
+    python docs/build_gallery.py --force    # everything again
+    python docs/build_gallery.py --full     # the papers' own sizes
+    python docs/build_gallery.py bgj-1      # some figures only
+
+Writes docs/gallery/ID/ (figure, checks, data) and docs/gallery/ID.md; none of it is kept in git.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sgdlimits.reproduce.registry import ENTRIES, Entry
+
+GALLERY = Path(__file__).parent / "gallery"
+
+
+def is_made(identifier: str) -> bool:
+    """Whether the figure and its checks are there."""
+    folder = GALLERY / identifier
+    return all((folder / name).is_file() for name in ("figure.png", "checks.md"))
+
+
+def reproduce(identifier: str, size: str) -> bool:
+    """Run ``sgdlimits reproduce`` into the gallery; False if it failed or a check did."""
+    command = [sys.executable, "-c", "from sgdlimits.cli import main; main()"]
+    command += ["reproduce", identifier, size, "--out", str(GALLERY / identifier)]
+    print(f"== sgdlimits reproduce {identifier} {size}", flush=True)
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def page(entry: Entry) -> str:
+    """The figure's page: title, picture, then checks.md without its own heading."""
+    checks = (GALLERY / entry.id / "checks.md").read_text()
+    body = "\n".join(line for line in checks.splitlines() if not line.startswith("# "))
+    body = body.replace(f"{entry.title}.", "", 1).strip()
+    return (
+        f"---\ntitle: {entry.id}\n---\n\n# {entry.title}\n\n"
+        f"![{entry.title}]({entry.id}/figure.png)\n\n{body}\n\n"
+        "A check passes when theory and simulation differ by less than the margin in its last "
+        f"column. To make this page's figure yourself:\n\n"
+        f"```bash\nsgdlimits reproduce {entry.id} --quick --out {entry.id}\n```\n\n"
+        "and with the paper's own sizes:\n\n"
+        f"```bash\nsgdlimits reproduce {entry.id} --full --out {entry.id}-full\n```\n"
+    )
+
+
+def main() -> int:
+    """Build what is asked for; exit status 1 if a figure failed or one of its checks did."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ids", nargs="*", metavar="ID", help="figures; default: all")
+    parser.add_argument("--force", action="store_true", help="make again what is there")
+    parser.add_argument("--full", action="store_true", help="the papers' own sizes")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.ids) - ENTRIES.keys())
+    if unknown:
+        parser.error(f"unknown {', '.join(unknown)}; expected some of {', '.join(ENTRIES)}")
+    failed = []
+    for identifier in arguments.ids or ENTRIES:
+        if arguments.force:
+            shutil.rmtree(GALLERY / identifier, ignore_errors=True)
+        if not is_made(identifier):
+            if not reproduce(identifier, "--full" if arguments.full else "--quick"):
+                failed.append(identifier)
+            if not is_made(identifier):
+                continue
+        (GALLERY / f"{identifier}.md").write_text(page(ENTRIES[identifier]))
+    if failed:
+        print(f"failed, or with a failing check: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
