@@ -95,7 +95,7 @@ def escape_law(
     level = _validate.positive("level", level)
     dim = _validate.integer("dim", dim, 1)
     variance = _validate.nonnegative("variance", variance)
-    process = dynamics.rescale(name, center=saddle)
+    process = dynamics.rescale(name, centre=saddle)
     index = dynamics.names.index(name)
     rate = float(np.asarray(dynamics.linearise(saddle).drift)[index, index])
     if not rate > 0:

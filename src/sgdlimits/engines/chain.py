@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
@@ -25,9 +27,7 @@ class ChainPath(AbstractPath):
         """All random numbers of a block of steps."""
         return self.model.chain_noise(key, steps, self.constants)
 
-    def step(
-        self, state: AbstractStatistics, noise: PyTree, dt: Float[Array, ""]
-    ) -> AbstractStatistics:
+    def step(self, state: PyTree, noise: PyTree, dt: Float[Array, ""]) -> PyTree:
         """One exact step."""
         return self.model.chain_step(state, noise, self.sgd, self.dim)
 
@@ -45,4 +45,16 @@ def run_chain(
     path = ChainPath(
         dynamic(model), dynamic(sgd), jnp.asarray(float(dim)), model.chain_constants(dim)
     )
-    return run_path(path, start, keys, steps, lambda step: step * sgd.delta(dim), advanced)
+    state = _to_state(path.model, start)
+    for record in run_path(path, state, keys, steps, lambda step: step * sgd.delta(dim), advanced):
+        yield record._replace(statistics=_to_statistics(path.model, record.statistics))
+
+
+@eqx.filter_jit
+def _to_state(model: AbstractModel, u: AbstractStatistics) -> PyTree:
+    return jax.vmap(model.chain_state)(u)
+
+
+@eqx.filter_jit
+def _to_statistics(model: AbstractModel, state: PyTree) -> AbstractStatistics:
+    return jax.vmap(model.chain_statistics)(state)

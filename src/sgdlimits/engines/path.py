@@ -31,8 +31,8 @@ class Record(NamedTuple):
 class AbstractPath(eqx.Module):
     """Statistics of one run, driven by random numbers drawn in blocks of steps.
 
-    Blocks are numbered; the numbers of block b depend on the run's key and b alone, so a path does
-    not depend on where it is recorded.
+    Blocks are numbered; the numbers of block b depend on the run's key and b alone. A path whose
+    steps are SGD's own (the chain) therefore does not depend on where it is recorded.
     """
 
     @abstractmethod

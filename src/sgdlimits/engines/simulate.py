@@ -174,7 +174,7 @@ def sample_diffusion(
         "algorithm": describe(dynamics.sgd),
         "engine": "rescaled sde",
         "dim": dynamics.dim or "limit",
-        "scaled": list(dynamics.names),
+        "scaled": list(dynamics.scaled_names),
         "centre": describe(dynamics.centre),
         "runs": runs,
         "seed": seed,
@@ -187,7 +187,12 @@ def sample_diffusion(
     lane = lane_of_statistics(runs)
     run_lane = partial(_diffusion_lane, dynamics, seed, dt)
     work = float(sde.sub_steps(grid.times, dt))
-    return _run(run_lane, lane, start, numbers, grid, config, work, progress, None)
+    dataset = _run(run_lane, lane, start, numbers, grid, config, work, progress, None)
+    for name in set(dynamics.scaled_names) & set(dataset.data_vars):
+        attrs = dataset[name].attrs
+        attrs["symbol"] = rf"$\sqrt{{d}}$ {attrs['symbol']}"
+        attrs["long_name"] = f"sqrt(dim) times: {attrs['long_name']}"
+    return dataset
 
 
 # -- one lane of each engine -----------------------------------------------------------------------

@@ -153,14 +153,14 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         )
 
     def rescale(
-        self, *scaled: str, center: S | None = None, dim: int | None = None
+        self, *scaled: str, centre: S | None = None, dim: int | None = None
     ) -> RescaledDynamics[S]:
         """The diffusive limit with some statistics magnified by sqrt(dim).
 
         Args:
-            scaled: names of the statistics to magnify about ``center``; the others stay
+            scaled: names of the statistics to magnify about ``centre``; the others stay
                 macroscopic. All names gives the Ornstein-Uhlenbeck limit of ``linearise``.
-            center: where to magnify; its macroscopic entries are ignored. Default: all zeros.
+            centre: where to magnify; its macroscopic entries are ignored. Default: all zeros.
             dim: evaluate the magnified drift at this dimension instead of taking the limit, which
                 is needed when the model itself scales with dim (for example an snr that grows).
 
@@ -168,7 +168,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             ValueError: if a name is unknown, or the drift of the magnified statistics does not
                 vanish at the centre (the set is not invariant), so that no limit exists.
         """
-        return RescaledDynamics.create(self.model, self.sgd, scaled, center, dim)
+        return RescaledDynamics.create(self.model, self.sgd, scaled, centre, dim)
 
 
 def _over_leading_axis(function: Callable[..., PyTree]) -> Callable[..., PyTree]:

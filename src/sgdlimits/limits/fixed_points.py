@@ -40,6 +40,11 @@ class FixedPoint(eqx.Module, Generic[S]):
     eigenvalues: np.ndarray
     stable: bool
 
+    def __repr__(self) -> str:
+        """One line, with values."""
+        name = "stable" if self.stable else "not stable"
+        return f"FixedPoint({self.statistics}, {name}, eigenvalues={self.eigenvalues.round(6)})"
+
 
 def find(
     model: AbstractModel[S], sgd: OnlineSGD, method: str, starts: int, seed: int

@@ -50,7 +50,7 @@ class RescaledDynamics(AbstractDiffusion[S]):
         model: AbstractModel[S],
         sgd: OnlineSGD,
         names: tuple[str, ...],
-        center: S | None,
+        centre: S | None,
         dim: int | None,
     ) -> "RescaledDynamics[S]":
         """``EffectiveDynamics.rescale``."""
@@ -60,11 +60,11 @@ class RescaledDynamics(AbstractDiffusion[S]):
         for name in names:
             _validate.one_of("scaled", name, template.names)
         mask = tuple(name in names for name in template.names)
-        centre = template.vector if center is None else center.vector
-        centre = jnp.where(jnp.asarray(mask), centre, 0.0)
+        origin = template.vector if centre is None else centre.vector
+        origin = jnp.where(jnp.asarray(mask), origin, 0.0)
         if dim is not None:
-            return cls(model, sgd, mask, centre, float(_validate.integer("dim", dim, 1)))
-        result = cls(model, sgd, mask, centre, None)
+            return cls(model, sgd, mask, origin, float(_validate.integer("dim", dim, 1)))
+        result = cls(model, sgd, mask, origin, None)
         result._check_invariant()
         return result
 
@@ -76,17 +76,19 @@ class RescaledDynamics(AbstractDiffusion[S]):
         worst = float(jnp.max(jnp.abs(jnp.where(jnp.asarray(self.scaled), drift, 0.0))))
         if not worst <= _INVARIANCE:
             raise ValueError(
-                f"scaled={self._scaled_names()}: their drift on {self._centre_text()} is up to "
+                f"scaled={self.scaled_names}: their drift on {self._centre_text()} is up to "
                 f"{worst:.3g}, not 0, so sqrt(dim) times them has no limit there. Scale about a "
                 "fixed point, or magnify other statistics."
             )
 
-    def _scaled_names(self) -> tuple[str, ...]:
+    @property
+    def scaled_names(self) -> tuple[str, ...]:
+        """Names of the magnified statistics."""
         return tuple(n for n, s in zip(self.model.template.names, self.scaled, strict=True) if s)
 
     def _centre_text(self) -> str:
         values = [float(c) for c, s in zip(self.centre, self.scaled, strict=True) if s]
-        return ", ".join(f"{n}={c:g}" for n, c in zip(self._scaled_names(), values, strict=True))
+        return ", ".join(f"{n}={c:g}" for n, c in zip(self.scaled_names, values, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:

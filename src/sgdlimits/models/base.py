@@ -83,9 +83,9 @@ class AbstractModel(eqx.Module, Generic[S]):
         default may draw the gradient in a cheaper form of exactly the same law.
         """
 
-    @abstractmethod
     def literal_sample_size(self, dim: int) -> int:
         """Numbers that one literal sample holds, to refuse what does not fit."""
+        return dim
 
     # -- 2. statistics of real parameters ------------------------------------------------------
 
@@ -104,8 +104,18 @@ class AbstractModel(eqx.Module, Generic[S]):
         """All random numbers of ``steps`` steps; every leaf has a leading axis of that length."""
 
     @abstractmethod
-    def chain_step(self, u: S, noise: PyTree, sgd: OnlineSGD, dim: Float[Array, ""]) -> S:
+    def chain_step(
+        self, state: PyTree, noise: PyTree, sgd: OnlineSGD, dim: Float[Array, ""]
+    ) -> PyTree:
         """One step with exactly the law of the statistics of one real SGD step."""
+
+    def chain_state(self, u: S) -> PyTree:
+        """The chain's own coordinates of ``u``; default: the statistics themselves."""
+        return u
+
+    def chain_statistics(self, state: PyTree) -> S:
+        """Statistics of the chain's state; the inverse of ``chain_state``."""
+        return state
 
     # -- 4. one-step moments -------------------------------------------------------------------
 

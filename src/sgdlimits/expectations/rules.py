@@ -1,0 +1,167 @@
+"""Nodes and weights for E[F(m + C z)], z ~ N(0, I), with F smooth but for kinks in each entry.
+
+A rule maps fixed reference points to nodes z that move smoothly with (m, C) and never cross a kink:
+every point keeps its side. The expectation is then a smooth function of the state, so an adaptive
+ODE solver stays efficient, and the accuracy is that of a smooth integrand although ReLU is none.
+"""
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from scipy.stats import qmc
+
+from sgdlimits.expectations.truncated_gauss import truncated_gauss
+
+_Z_MAX = 8.0  # a kink further out than this carries a weight below rounding
+
+
+class Nodes(NamedTuple):
+    """Standard normal nodes and weights; the first axis are replicates of one rule.
+
+    Each replicate's weights sum to one (exactly, or to the rule's error); replicates are
+    independent, so that their spread estimates the error of their mean.
+    """
+
+    z: Float[Array, "replicates nodes dim"]
+    weight: Float[Array, "replicates nodes"]
+
+
+class AbstractRule(eqx.Module):
+    """Reference points, and the map from them to nodes."""
+
+    @abstractmethod
+    def nodes(
+        self,
+        mean: Float[Array, " dim"],
+        factor: Float[Array, "dim dim"],
+        kinks: tuple[float, ...],
+    ) -> Nodes:
+        """Nodes for the law of s = mean + factor z with F kinked at s_i in ``kinks``."""
+
+
+class QuasiMonteCarlo(AbstractRule):
+    """Scrambled Sobol points, independent scrambles as replicates.
+
+    With kinks, coordinate j is mapped piece by piece between the kinks that the coordinates before
+    it place on it; the pieces are dyadic intervals, in which Sobol points are balanced.
+    """
+
+    points: Float[Array, "replicates nodes dim"]
+
+    def __init__(self, dim: int, log2_nodes: int = 10, replicates: int = 8, seed: int = 0):
+        sets = [
+            qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
+            for r in range(replicates)
+        ]
+        # Sobol points may hit 0, where the normal quantile is infinite.
+        self.points = jnp.asarray(np.clip(np.stack(sets), 1e-12, 1 - 1e-12))
+
+    def nodes(
+        self,
+        mean: Float[Array, " dim"],
+        factor: Float[Array, "dim dim"],
+        kinks: tuple[float, ...],
+    ) -> Nodes:
+        """Nodes whose piece is fixed by the reference point."""
+        u = self.points
+        if not kinks:
+            weight = jnp.full(u.shape[:2], 1 / u.shape[1])
+            return Nodes(jax.scipy.special.ndtri(u), weight)
+        columns: list[Array] = []
+        weight = jnp.full(u.shape[:2], 1 / u.shape[1])
+        for j in range(u.shape[2]):
+            centre = mean[j] + sum(factor[j, k] * columns[k] for k in range(j))
+            z, share = _between_kinks(u[..., j], centre, factor[j, j], kinks)
+            columns.append(z)
+            weight = weight * share
+        return Nodes(jnp.stack(columns, axis=-1), weight)
+
+
+def _between_kinks(
+    u: Array, centre: Array, scale: Array, kinks: tuple[float, ...]
+) -> tuple[Array, Array]:
+    """One coordinate: node and weight of uniform points, interval by interval between the kinks."""
+    pieces = 2 ** int(np.ceil(np.log2(len(kinks) + 1)))  # dyadic; surplus pieces share the last
+    edges = _edges(centre, scale, kinks)
+    # Values of the normal law at the edges, from both tails so that neither loses digits.
+    lower = [jnp.zeros_like(centre), *[jax.scipy.special.ndtr(e) for e in edges]]
+    upper = [jnp.ones_like(centre), *[jax.scipy.special.ndtr(-e) for e in edges]]
+    lower.append(jnp.ones_like(centre))
+    upper.append(jnp.zeros_like(centre))
+    index = jnp.floor(u * pieces)
+    within = u * pieces - index
+    z, share = jnp.zeros_like(u), jnp.zeros_like(u)
+    last = len(kinks)
+    for piece in range(pieces):
+        i = min(piece, last)
+        surplus = pieces - last if i == last else 1
+        fraction = (within + (piece - last if i == last else 0)) / surplus
+        low = lower[i] + fraction * (lower[i + 1] - lower[i])
+        high = upper[i + 1] + (1 - fraction) * (upper[i] - upper[i + 1])
+        here = index == piece
+        from_low = jax.scipy.special.ndtri(jnp.clip(low, 1e-300, 0.5))
+        from_high = -jax.scipy.special.ndtri(jnp.clip(high, 1e-300, 0.5))
+        width = jnp.where(low < 0.5, lower[i + 1] - lower[i], upper[i] - upper[i + 1])
+        z = jnp.where(here, jnp.where(low < 0.5, from_low, from_high), z)
+        share = jnp.where(here, pieces / surplus * width, share)
+    return z, share
+
+
+class TruncatedGauss(AbstractRule):
+    """Tensor product of Gauss rules for the normal law on either side of one kink.
+
+    ``order`` nodes a side integrate polynomials of degree 2*order - 1 exactly on each side. Without
+    kinks: Gauss-Hermite with twice as many nodes. One replicate, so no error of its own; compare
+    two orders.
+    """
+
+    dim: int = eqx.field(static=True)
+    order: int = eqx.field(static=True)
+
+    def nodes(
+        self,
+        mean: Float[Array, " dim"],
+        factor: Float[Array, "dim dim"],
+        kinks: tuple[float, ...],
+    ) -> Nodes:
+        """Nodes of the tensor product."""
+        if len(kinks) > 1:
+            raise ValueError(f"kinks={kinks!r}: TruncatedGauss takes one; use QuasiMonteCarlo.")
+        columns: list[Array] = []
+        weight = jnp.ones(())
+        for j in range(self.dim):
+            centre = mean[j] + sum(factor[j, k] * columns[k] for k in range(j))
+            centre = jnp.broadcast_to(centre, weight.shape)
+            if kinks:
+                z, share = truncated_gauss(_edges(centre, factor[j, j], kinks)[0], self.order)
+            else:
+                z, share = (jnp.broadcast_to(x, (*centre.shape, x.size)) for x in self._hermite())
+            columns = [*(jnp.broadcast_to(c[..., None], z.shape) for c in columns), z]
+            weight = weight[..., None] * share
+        z = jnp.stack(columns, axis=-1).reshape(1, -1, self.dim)
+        return Nodes(z, weight.reshape(1, -1))
+
+    def _hermite(self) -> tuple[Array, Array]:
+        z, weight = np.polynomial.hermite_e.hermegauss(2 * self.order)
+        return jnp.asarray(z), jnp.asarray(weight / weight.sum())
+
+
+def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]:
+    """Kinks of one coordinate in units of its standard normal, kept within |z| <= 8."""
+    positive = scale > 0
+    safe = jnp.where(positive, scale, 1.0)
+    return [
+        jnp.clip(jnp.where(positive, (kink - centre) / safe, _Z_MAX), -_Z_MAX, _Z_MAX)
+        for kink in sorted(kinks)
+    ]
+
+
+def default_rule(dim: int) -> AbstractRule:
+    """Tensor products up to five dimensions, 8 scrambles of 2^12 Sobol points above."""
+    orders = {1: 12, 2: 12, 3: 8, 4: 6, 5: 4}
+    return TruncatedGauss(dim, orders[dim]) if dim in orders else QuasiMonteCarlo(dim, 12)

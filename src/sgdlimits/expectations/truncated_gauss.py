@@ -1,0 +1,92 @@
+"""Gauss quadrature for the normal law cut at a point, as a smooth function of that point.
+
+For a function that is smooth but for a kink at c, E F(z) is the sum of two Gauss rules, one for the
+normal weight on (-inf, c) and one on (c, inf). Nodes and weights are analytic in c: they are
+computed once on a Chebyshev grid (discretised Stieltjes procedure) and interpolated.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from numpy.polynomial import chebyshev
+from scipy import special
+
+C_MAX = 8.0
+_DEGREE = 64
+
+
+def truncated_gauss(
+    cut: Float[Array, "*shape"], order: int
+) -> tuple[Float[Array, "*shape nodes"], Float[Array, "*shape nodes"]]:
+    """Nodes and weights (2*order of each) for E F(z), z ~ N(0, 1), F kinked at ``cut``.
+
+    ``cut`` is taken within [-8, 8]. The weights sum to one to rounding.
+    """
+    table = jnp.asarray(_table(order))
+    below = _evaluate(table, cut)
+    above = _evaluate(table, -cut)
+    nodes = jnp.concatenate([cut[..., None] - below[0], cut[..., None] + above[0]], axis=-1)
+    mass_below, mass_above = jax.scipy.special.ndtr(cut), jax.scipy.special.ndtr(-cut)
+    weights = jnp.concatenate(
+        [mass_below[..., None] * below[1], mass_above[..., None] * above[1]], axis=-1
+    )
+    return nodes, weights
+
+
+def _evaluate(table: Array, cut: Array) -> tuple[Array, Array]:
+    """Distances of the nodes from the cut, and their shares of the side's mass."""
+    t = (cut / C_MAX)[..., None, None]
+    zero = jnp.zeros(jnp.broadcast_shapes(t.shape, table.shape[1:]))
+
+    def clenshaw(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple, None]:
+        one, two = carry
+        return (coefficient + 2 * t * one - two, one), None
+
+    (one, two), _ = jax.lax.scan(clenshaw, (zero, zero), table[:0:-1])
+    value = table[0] + t * one - two
+    share = jnp.exp(value[..., 1, :])
+    return jnp.exp(value[..., 0, :]), share / jnp.sum(share, axis=-1, keepdims=True)
+
+
+@cache
+def _table(order: int) -> np.ndarray:
+    """Chebyshev coefficients (degree, 2, order) of log distance and log share of the lower side."""
+    grid = np.cos(np.pi * (np.arange(2 * _DEGREE) + 0.5) / (2 * _DEGREE))
+    rules = [_lower_side(C_MAX * t, order) for t in grid]
+    values = np.array([[np.log(distance), np.log(share)] for distance, share in rules])
+    flat = chebyshev.chebfit(grid, values.reshape(len(grid), -1), _DEGREE)
+    return flat.reshape(_DEGREE + 1, 2, order)
+
+
+def _lower_side(cut: float, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss rule of the normal law given z < cut: distances cut - z, ascending, and shares."""
+    # The density in the distance x = cut - z > 0 is proportional to exp(-(cut - x)^2 / 2).
+    scale = cut + 12 if cut > -3 else 40 / -cut  # beyond it the density is below e^-40 of its peak
+    t, w = special.roots_legendre(1000)
+    x = scale * (t + 1) / 2
+    log_density = -((cut - x) ** 2) / 2
+    density = w * np.exp(log_density - log_density.max())
+    alpha, beta = _stieltjes(x, density / density.sum(), order)
+    jacobi = np.diag(alpha) + np.diag(np.sqrt(beta), 1) + np.diag(np.sqrt(beta), -1)
+    nodes, vectors = np.linalg.eigh(jacobi)
+    return nodes, vectors[0] ** 2
+
+
+def _stieltjes(x: np.ndarray, weight: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Recurrence coefficients of the orthonormal polynomials of a discrete weight (Lanczos)."""
+    alpha, beta = np.zeros(order), np.zeros(order - 1)
+    basis = [np.sqrt(weight)]
+    for k in range(order):
+        alpha[k] = np.sum(x * basis[k] ** 2)
+        if k == order - 1:
+            break
+        new = x * basis[k]
+        for _ in range(2):  # reorthogonalise: Lanczos loses it otherwise
+            for vector in basis:
+                new = new - np.sum(vector * new) * vector
+        beta[k] = np.sum(new**2)
+        basis.append(new / np.sqrt(beta[k]))
+    return alpha, beta

@@ -1,0 +1,81 @@
+"""The mixture classification problems of the papers."""
+
+import numpy as np
+
+from sgdlimits import _validate
+from sgdlimits.models.mixture import GaussianMixture
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.network import (
+    Network,
+    binary_cross_entropy,
+    linear,
+    softmax_cross_entropy,
+    two_layer_relu,
+)
+
+
+def binary_gmm(snr: float = 100.0, ridge: float = 0.1, width: int = 2) -> MultiIndexModel:
+    """Two classes at ±mu, |mu| = 1, equally likely; a two-layer ReLU network with a sigmoid.
+
+    At width 2: 7 statistics (v, m, and the upper triangle of Q).
+
+    Args:
+        snr: lambda; inf is the zero-noise limit.
+        ridge: alpha.
+        width: number of neurons.
+
+    Source: Ben Arous, Gheissari and Jagannath (2022), section 4.
+    """
+    data = GaussianMixture([[1.0], [-1.0]], [1, 0], snr=snr)
+    network = Network(two_layer_relu, width=width, kinks=(0.0,))
+    return MultiIndexModel(data=data, network=network, loss=binary_cross_entropy, ridge=ridge)
+
+
+def xor_gmm(snr: float = 1000.0, ridge: float = 0.1, width: int = 4) -> MultiIndexModel:
+    """Four equally likely classes: label 1 at ±mu, label 0 at ±nu, orthonormal mu and nu.
+
+    4 width + width (width - 1)/2 statistics: v, M = (m^mu, m^nu), and the upper triangle of Q.
+
+    Args:
+        snr: lambda; inf is the zero-noise limit.
+        ridge: alpha (beta in the sequel).
+        width: number K of neurons.
+
+    Source: Ben Arous, Gheissari and Jagannath (2022), section 5; Ben Arous, Gheissari, Huang and
+    Jagannath (2023), section 5.4.
+    """
+    data = GaussianMixture([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0, 0], snr=snr)
+    network = Network(two_layer_relu, width=width, kinks=(0.0,))
+    return MultiIndexModel(data=data, network=network, loss=binary_cross_entropy, ridge=ridge)
+
+
+def k_gmm(
+    classes: int | None = None,
+    means_gram: np.ndarray | None = None,
+    probabilities: np.ndarray | None = None,
+    snr: float = 10.0,
+    ridge: float = 0.01,
+) -> MultiIndexModel:
+    """k classes with one mean each, softmax regression; no second layer, so v has length 0.
+
+    Args:
+        classes: number k of classes with orthonormal means; or
+        means_gram: Gram matrix of linearly independent means.
+        probabilities: of the classes; default equal.
+        snr: lambda; inf is the zero-noise limit.
+        ridge: beta.
+
+    Raises:
+        ValueError: unless exactly one of ``classes`` and ``means_gram`` is given (or they agree).
+
+    Source: Ben Arous, Gheissari, Huang and Jagannath (2023), section 5.2.
+    """
+    if classes is None and means_gram is None:
+        raise ValueError("classes=None, means_gram=None: expected one of them.")
+    gram = np.eye(_validate.integer("classes", classes, 2)) if means_gram is None else means_gram
+    k = len(gram)
+    if classes is not None and classes != k:
+        raise ValueError(f"classes={classes!r}: means_gram has {k} rows; leave one of them out.")
+    data = GaussianMixture(np.eye(k), np.eye(k), gram=gram, probabilities=probabilities, snr=snr)
+    network = Network(linear, width=k, layer=0)
+    return MultiIndexModel(data=data, network=network, loss=softmax_cross_entropy, ridge=ridge)

@@ -1,0 +1,455 @@
+"""Any network of a few preactivations on a Gaussian mixture: everything from the loss by autodiff.
+
+One sample is seen through s = W X and f = F X alone. With g = dl/ds and h = dl/dv, one step is
+
+    v -> v - delta (h + ridge v),   W -> W - delta (g Xᵀ + ridge W),
+
+whose exact law in (v, M, Q) and whose moments follow from Gaussian integrals of g and h.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
+
+from sgdlimits import _validate
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.expectations.rules import AbstractRule, default_rule
+from sgdlimits.expectations.small_linalg import cholesky, matmul, matvec, solve_lower
+from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.models.mixture import GaussianMixture
+from sgdlimits.models.network import Loss, Network
+from sgdlimits.models.overlaps import Statistics
+from sgdlimits.randomness.chi_square import ChiSquare
+
+
+class Parameters(NamedTuple):
+    """Real parameters: second layer v (layer,) and first layer W (width, dim)."""
+
+    v: Array
+    W: Array
+
+
+class ChainState(NamedTuple):
+    """v, coordinates of the neurons in the frame's span, and Gram matrix of the rest of them."""
+
+    v: Array
+    B: Array
+    rest: Array
+
+
+class _Sample(NamedTuple):
+    """One sample as the chain sees it."""
+
+    e: Array  # coordinates of X in an orthonormal basis of the frame's span
+    xi: Array  # ... of the neurons' rest, times the noise's deviation
+    outside: Array  # squared norm of everything else
+    label: Array
+
+
+class _ClassNodes(NamedTuple):
+    """Nodes of one class; arrays (replicates, nodes, ...)."""
+
+    weight: Array
+    s: Array
+    f: Array
+    z: Array
+    slope: Array  # (directions, width): how the mean of f given z depends on z
+
+
+class Moments(NamedTuple):
+    """Expectations over one sample, at unit step: increments are minus delta times these."""
+
+    h: Array
+    gf: Array
+    gs: Array
+    gg: Array  # weighted with the noise variance of the class
+
+
+class MultiIndexModel(AbstractModel[Statistics]):
+    """A network and a loss on a Gaussian mixture.
+
+    Args:
+        data: the mixture.
+        network: the network, a function of v and the preactivations.
+        loss: (output, label) -> scalar.
+        ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss.
+        rule: how expectations are computed; default: a choice by the network's width.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
+    Source: the general fact behind Ben Arous, Gheissari and Jagannath (2022), sections 4 and 5.
+    """
+
+    data: GaussianMixture
+    network: Network
+    loss: Loss = eqx.field(static=True)
+    ridge: float
+    rule: AbstractRule
+
+    statistics_class: ClassVar = Statistics
+    citation: ClassVar = (
+        "G. Ben Arous, R. Gheissari, A. Jagannath. High-dimensional limit theorems for SGD: "
+        "effective dynamics and critical scaling. NeurIPS 2022."
+    )
+
+    def __init__(
+        self,
+        *,
+        data: GaussianMixture,
+        network: Network,
+        loss: Loss,
+        ridge: float = 0.0,
+        rule: AbstractRule | None = None,
+    ):
+        if not isinstance(data, GaussianMixture):
+            raise TypeError(f"data={data!r}: expected a GaussianMixture.")
+        if not isinstance(network, Network):
+            raise TypeError(f"network={network!r}: expected a Network.")
+        self.data, self.network, self.loss = data, network, loss
+        self.ridge = _validate.nonnegative("ridge", ridge)
+        self.rule = default_rule(network.width) if rule is None else rule
+        label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
+        v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
+        shape = jax.eval_shape(lambda v, s, y: loss(network.function(v, s), y), v, s, label).shape
+        if shape != ():
+            raise ValueError(f"loss: gives shape {shape} for one sample, expected a scalar.")
+
+    # -- what is allowed -----------------------------------------------------------------------
+
+    @property
+    def template(self) -> Statistics:
+        """Zeros."""
+        p, r = self.network.width, self.data.directions
+        return Statistics(jnp.zeros(self.network.layer), jnp.zeros((p, r)), jnp.zeros((p, p)))
+
+    @property
+    def minimum_dim(self) -> int:
+        """A dimension for each neuron and each fixed direction."""
+        return self.network.width + self.data.directions
+
+    def check_algorithm(self, sgd: OnlineSGD) -> None:
+        """Rows of free norm."""
+        if sgd.spherical:
+            raise ValueError("spherical=True: this model keeps |W_i| free; use spherical=False.")
+        if self.network.layer == 0 and sgd.second_layer_rate != 1.0:
+            raise ValueError(
+                f"second_layer_rate={sgd.second_layer_rate!r}: the network has no second layer."
+            )
+
+    def check_statistics(self, u: Statistics) -> None:
+        """Shapes, finiteness, symmetry, and Q >= M G^-1 Mᵀ."""
+        if not isinstance(u, Statistics):
+            raise TypeError(f"statistics={u!r}: expected Statistics(v, M, Q).")
+        batch = u.batch_shape
+        for name, zero in (("v", self.template.v), ("M", self.template.M), ("Q", self.template.Q)):
+            value = np.asarray(getattr(u, name))
+            if value.shape[len(batch) :] != zero.shape:
+                raise ValueError(
+                    f"statistics: {name} has shape {value.shape[len(batch) :]}, "
+                    f"expected {zero.shape}."
+                )
+            if not np.isfinite(value).all():
+                raise ValueError(f"statistics: {name} must be finite.")
+        Q = np.asarray(u.Q)
+        if not np.allclose(Q, np.swapaxes(Q, -1, -2), atol=1e-9):
+            raise ValueError("statistics: Q must be symmetric.")
+        rest = np.linalg.eigvalsh(np.asarray(u.R_perp(jnp.asarray(self.data.gram))))
+        scale = 1 + np.abs(np.trace(Q, axis1=-2, axis2=-1))
+        if rest.size and (rest.min(-1) < -1e-8 * scale).any():
+            raise ValueError(
+                "statistics: not the overlaps of real vectors; Q - M G^-1 Mᵀ has eigenvalue "
+                f"{rest.min():.3g}, expected a positive semidefinite matrix."
+            )
+
+    # -- the loss of one sample ----------------------------------------------------------------
+
+    def sample_loss(self, v: Array, s: Array, label: Array) -> Array:
+        """l(s, v, y), without ridge."""
+        return self.loss(self.network.function(v, s), label)
+
+    def _gradients(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
+        """(g, h): derivatives in s and v."""
+        h, g = jax.grad(self.sample_loss, argnums=(0, 1))(v, s, label)
+        return g, h
+
+    # -- 1. the real SGD step ------------------------------------------------------------------
+
+    def frame(self, dim: int) -> Float[Array, "directions dim"]:
+        """Rows with Gram matrix G."""
+        return self.data.frame(dim)
+
+    def sgd_step(
+        self,
+        parameters: Parameters,
+        frame: Float[Array, "directions dim"],
+        key: Key[Array, ""],
+        sgd: OnlineSGD,
+        *,
+        literal: bool = False,
+    ) -> Parameters:
+        """theta - delta grad L; ``literal`` differentiates the loss in W itself."""
+        v, W = parameters
+        x, label = self._draw(frame, key, W.dtype)
+        delta = jnp.asarray(sgd.delta(W.shape[1]), W.dtype)
+        rate = delta * jnp.asarray(sgd.second_layer_rate, W.dtype)
+        ridge = jnp.asarray(self.ridge, W.dtype)
+        if literal:
+            loss = lambda v, W: (  # noqa: E731
+                self.sample_loss(v, W @ x, label) + ridge / 2 * (jnp.sum(v * v) + jnp.sum(W * W))
+            )
+            dv, dW = jax.grad(loss, argnums=(0, 1))(v, W)
+            return Parameters(v - rate * dv, W - delta * dW)
+        g, h = self._gradients(v, W @ x, label)
+        shrink = 1 - delta * ridge
+        return Parameters(v - rate * (h + ridge * v), shrink * W - delta * g[:, None] * x[None, :])
+
+    def _draw(self, frame: Array, key: Key[Array, ""], dtype) -> tuple[Array, Array]:
+        key_class, key_noise = jax.random.split(key)
+        index = self._classes(jax.random.uniform(key_class))
+        coefficients = jnp.asarray(self.data.coefficients, dtype)[index]
+        noise = jax.random.normal(key_noise, frame.shape[1:], dtype)
+        x = coefficients @ frame + self.data.deviations.astype(dtype)[index] * noise
+        return x, jnp.asarray(self.data.labels, dtype)[index]
+
+    def _classes(self, uniform: Array) -> Array:
+        """Class of a uniform variable."""
+        cumulative = jnp.cumsum(self.data.weights)[:-1]
+        return jnp.sum(uniform[..., None] >= cumulative, axis=-1)
+
+    def literal_sample_size(self, dim: int) -> int:
+        """The sample is a vector; the parameters are what fills memory."""
+        return dim * self.network.width
+
+    # -- 2. statistics of real parameters ------------------------------------------------------
+
+    def statistics(
+        self, parameters: Parameters, frame: Float[Array, "directions dim"]
+    ) -> Statistics:
+        """v, W Fᵀ, W Wᵀ."""
+        v, W = parameters
+        return Statistics(v, W @ frame.T, W @ W.T)
+
+    # -- 3. the exact chain --------------------------------------------------------------------
+
+    def chain_constants(self, dim: int) -> ChiSquare:
+        """|X|^2 outside the span of W and F is chi-square."""
+        return ChiSquare(dim - self.minimum_dim)
+
+    def chain_state(self, u: Statistics) -> ChainState:
+        """(v, B, rest): B = M R^-T, rest = Q - B Bᵀ."""
+        B = solve_lower(self.data.root, u.M.T).T
+        return ChainState(u.v, B, u.Q - B @ B.T)
+
+    def chain_statistics(self, state: ChainState) -> Statistics:
+        """M = B Rᵀ, Q = B Bᵀ + rest."""
+        return Statistics(state.v, state.B @ self.data.root.T, state.B @ state.B.T + state.rest)
+
+    def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> _Sample:
+        """Classes, two Gaussian blocks and one chi-square a step."""
+        p, r = self.network.width, self.data.directions
+        key_class, key_noise = jax.random.split(key)
+        index = self._classes(jax.random.uniform(key_class, (steps,)))
+        z = jax.random.normal(key_noise, (r + p + constants.normals, steps))
+        deviation = self.data.deviations[index]
+        means = jnp.asarray(self.data.coefficients) @ self.data.root
+        return _Sample(
+            e=means[index] + (deviation * z[:r]).T,
+            xi=(deviation * z[r : r + p]).T,
+            outside=deviation**2 * constants.from_normals(z[r + p :]),
+            label=jnp.asarray(self.data.labels)[index],
+        )
+
+    def chain_step(
+        self, state: ChainState, noise: _Sample, sgd: OnlineSGD, dim: Float[Array, ""]
+    ) -> ChainState:
+        """One exact step; the rest stays positive semidefinite as a sum of squares."""
+        delta = sgd.delta(dim)
+        v, B, rest = state
+        L = cholesky(rest)
+        s = matvec(B, noise.e) + matvec(L, noise.xi)
+        g, h = self._gradients(v, s, noise.label)
+        shrink = 1 - delta * self.ridge
+        kick = delta * g
+        L = shrink * L - kick[:, None] * noise.xi[None, :]
+        return ChainState(
+            v - delta * sgd.second_layer_rate * (h + self.ridge * v),
+            shrink * B - kick[:, None] * noise.e[None, :],
+            matmul(L, L.T) + noise.outside * kick[:, None] * kick[None, :],
+        )
+
+    # -- 4. one-step moments -------------------------------------------------------------------
+
+    def _over_classes(self, u: Statistics, function: Callable[..., PyTree]) -> PyTree:
+        """Mixture expectation of ``function(c, a, nodes)``, any tree of arrays.
+
+        ``nodes`` holds weights (replicates, nodes), preactivations s, conditional means of the
+        frame's projections f and the normal variables z. Classes one after the other, so that the
+        memory is that of one.
+        """
+        root = cholesky(u.Q)
+        slope = solve_lower(root, u.M).T  # f = G a + deviation (slope z + independent residual)
+        gram = jnp.asarray(self.data.gram)
+
+        def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
+            c, a, deviation = inputs
+            mean, factor = u.M @ a, deviation * root
+            nodes = self.rule.nodes(mean, factor, self.network.kinks)
+            s = mean + nodes.z @ factor.T
+            f = gram @ a + deviation * nodes.z @ slope.T
+            return function(c, a, _ClassNodes(nodes.weight, s, f, nodes.z, slope))
+
+        classes = jnp.arange(len(self.data.coefficients))
+        inputs = (classes, jnp.asarray(self.data.coefficients), self.data.deviations)
+        each = jax.lax.map(of_class, inputs)
+        return jax.tree.map(lambda x: jnp.tensordot(self.data.weights, x, axes=1), each)
+
+    def moments(self, u: Statistics) -> Moments:
+        """The expectations behind drift and corrector; the first axis are the rule's replicates."""
+
+        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> Moments:
+            label, variance = jnp.asarray(self.data.labels)[c], self.data.deviations[c] ** 2
+            g, h = jax.vmap(jax.vmap(lambda s: self._gradients(u.v, s, label)))(nodes.s)
+            weighted = nodes.weight[..., None] * g
+            return Moments(
+                h=jnp.einsum("rn,rni->ri", nodes.weight, h),
+                gf=jnp.einsum("rni,rnj->rij", weighted, nodes.f),
+                gs=jnp.einsum("rni,rnj->rij", weighted, nodes.s),
+                gg=variance * jnp.einsum("rni,rnj->rij", weighted, g),
+            )
+
+        return self._over_classes(u, of_class)
+
+    def population_drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
+        """f: E[h], E[g fᵀ], E[g sᵀ + s gᵀ], and the ridge."""
+        mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), self.moments(u))
+        return Statistics(
+            sgd.second_layer_rate * (mean.h + self.ridge * u.v),
+            mean.gf + self.ridge * u.M,
+            mean.gs + mean.gs.T + 2 * self.ridge * u.Q,
+        )
+
+    def corrector(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
+        """g: step E[g gᵀ]/snr for Q."""
+        gg = jnp.mean(self.moments(u).gg, axis=0)
+        return Statistics(jnp.zeros_like(u.v), jnp.zeros_like(u.M), sgd.step * gg)
+
+    def diffusion_factor(self, u: Statistics, sgd: OnlineSGD) -> Float[Array, "k k"]:
+        """Symmetric root of step * Cov(increment / delta) as dim -> infinity."""
+        _, covariance = self._rates(u, sgd, None)
+        values, vectors = jnp.linalg.eigh(sgd.step * covariance)
+        return vectors * jnp.sqrt(jnp.maximum(values, 0))
+
+    def one_step_moments(self, u: Statistics, sgd: OnlineSGD, dim: float) -> OneStepMoments:
+        """Exact mean and covariance of one increment at finite dim, up to the rule's error."""
+        delta = sgd.delta(dim)
+        mean, covariance = self._rates(u, sgd, dim)
+        return OneStepMoments(delta * mean, delta**2 * covariance)
+
+    def _rates(self, u: Statistics, sgd: OnlineSGD, dim: float | None) -> tuple[Array, Array]:
+        """Mean and covariance of increment/delta, at finite dim or (None) in the limit.
+
+        Given the nodes, an increment is its mean plus noise that is linear in the residual of f
+        and in the fluctuation of |X|^2; ``columns`` are the factors of that noise's covariance.
+        """
+        p, r = self.network.width, self.data.directions
+        delta = 0.0 if dim is None else sgd.delta(dim)
+        upper = np.triu_indices(p)
+        gram = jnp.asarray(self.data.gram)
+
+        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> tuple[Array, Array]:
+            label, deviation = jnp.asarray(self.data.labels)[c], self.data.deviations[c]
+            residual = gram - nodes.slope @ nodes.slope.T
+            if dim is None:
+                spread = deviation * cholesky(residual)
+            else:
+                cross = 2 * residual @ a
+                variance = 4 * a @ residual @ a + 2 * deviation**2 * (dim - p)
+                joint = jnp.block([[residual, cross[:, None]], [cross[None, :], variance]])
+                spread = deviation * cholesky(joint)
+
+            def rows(s: Array, f: Array, z: Array) -> Array:
+                g, h = self._gradients(u.v, s, label)
+                gg = g[:, None] * g
+                if dim is None:
+                    inflation = sgd.step * deviation**2
+                else:
+                    norm2 = a @ gram @ a + 2 * deviation * (a @ nodes.slope) @ z
+                    inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z) + dim - p))
+                gs = g[:, None] * s
+                mean = Statistics(
+                    -sgd.second_layer_rate * (h + self.ridge * u.v),
+                    -(g[:, None] * f + self.ridge * u.M),
+                    -(1 - delta * self.ridge) * (gs + gs.T)
+                    - (2 - delta * self.ridge) * self.ridge * u.Q
+                    + inflation * gg,
+                ).vector
+                in_f = -g[:, None, None] * spread[:r].reshape(1, r, -1)
+                columns = [jnp.zeros((h.size, spread.shape[1])), in_f.reshape(p * r, -1)]
+                if dim is None:
+                    columns.append(jnp.zeros((len(upper[0]), spread.shape[1])))
+                else:
+                    columns.append(delta * gg[upper][:, None] * spread[r])
+                return jnp.concatenate([mean[None, :], jnp.concatenate(columns).T])
+
+            values = jax.vmap(jax.vmap(rows))(nodes.s, nodes.f, nodes.z)
+            weight = nodes.weight / nodes.weight.shape[0]
+            mean = jnp.einsum("rn,rnk->k", weight, values[:, :, 0])
+            second = jnp.einsum("rn,rnck,rncl->kl", weight, values, values)
+            return mean, second
+
+        mean, second = self._over_classes(u, of_class)
+        return mean, second - mean[:, None] * mean
+
+    # -- laws and landmarks --------------------------------------------------------------------
+
+    def initial_constants(self, dim: int) -> tuple[ChiSquare, ...]:
+        """Squared diagonal of Bartlett's factor: chi-squares with falling degrees of freedom."""
+        free = dim - self.data.directions
+        return tuple(ChiSquare(free - i) for i in range(self.network.width))
+
+    def initial_statistics(
+        self, key: Key[Array, ""], dim: int, constants: tuple[ChiSquare, ...]
+    ) -> Statistics:
+        """v ~ N(0, I), W_i ~ N(0, I/dim): Gaussian overlaps and a Wishart block (Bartlett)."""
+        p, r = self.network.width, self.data.directions
+        key_v, key_b, key_lower, key_diagonal = jax.random.split(key, 4)
+        B = jax.random.normal(key_b, (p, r))
+        lower = jnp.tril(jax.random.normal(key_lower, (p, p)), -1)
+        keys = jax.random.split(key_diagonal, p)
+        squares = [law.sample(k) for law, k in zip(constants, keys, strict=True)]
+        lower = lower + jnp.diag(jnp.sqrt(jnp.stack(squares)))
+        state = ChainState(
+            jax.random.normal(key_v, (self.network.layer,)),
+            B / jnp.sqrt(1.0 * dim),
+            lower @ lower.T / dim,
+        )
+        return self.chain_statistics(state)
+
+    def lift(
+        self, key: Key[Array, ""], u: Statistics, frame: Float[Array, "directions dim"]
+    ) -> Parameters:
+        """Neurons with these overlaps; what is free is uniform orthogonal to the frame."""
+        v, B, rest = self.chain_state(u)
+        basis = solve_lower(self.data.root, frame)
+        z = jax.random.normal(key, (self.network.width, frame.shape[1]))
+        for _ in range(2):  # twice: orthogonal to rounding
+            z = z - (z @ basis.T) @ basis
+        orthonormal, _ = jnp.linalg.qr(z.T)
+        return Parameters(v, B @ basis + cholesky(rest) @ orthonormal.T)
+
+    def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:
+        """Random second layers and overlaps of order one; half of the points with small rest."""
+        p, r = self.network.width, self.data.directions
+        shrink = np.where(np.arange(count) % 2 == 0, 1.0, 10 ** rng.uniform(-4, 0, count))
+        factor = rng.standard_normal((count, p, p)) * np.sqrt(shrink / p)[:, None, None]
+        B = 1.5 * rng.standard_normal((count, p, r))
+        v = 1.5 * rng.standard_normal((count, self.network.layer))
+        rest = factor @ np.swapaxes(factor, -1, -2)
+        root = np.asarray(self.data.root)
+        return Statistics(v, B @ root.T, B @ np.swapaxes(B, -1, -2) + rest)

@@ -1,0 +1,70 @@
+"""Networks that see the data through a few preactivations, and losses on their output."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sgdlimits import _validate
+
+#: output = function(v, s): second layer v (layer,), preactivations s = W X (width,).
+NetworkFunction = Callable[[Array, Array], Array]
+#: scalar = loss(output, label).
+Loss = Callable[[Array, Array], Array]
+
+
+class Network(eqx.Module):
+    """A network of ``width`` first-layer neurons and a finite-dimensional rest ``v``.
+
+    Args:
+        function: (v, s) -> output, written for one sample in JAX: v has shape (layer,), s = W X
+            has shape (width,).
+        width: number p of neurons.
+        layer: length of v; default the width. 0 for networks without a second layer.
+        kinks: preactivations at which the activation is not smooth, (0.0,) for ReLU. Expectations
+            are exact there only if this is declared.
+    """
+
+    function: NetworkFunction = eqx.field(static=True)
+    width: int = eqx.field(static=True)
+    layer: int = eqx.field(static=True)
+    kinks: tuple[float, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        function: NetworkFunction,
+        *,
+        width: int,
+        layer: int | None = None,
+        kinks: tuple[float, ...] = (),
+    ):
+        if not callable(function):
+            raise TypeError(f"function={function!r}: expected a function (v, s) -> output.")
+        self.function = function
+        self.width = _validate.integer("width", width, 1)
+        self.layer = self.width if layer is None else _validate.integer("layer", layer, 0)
+        self.kinks = tuple(_validate.number("kinks", kink) for kink in kinks)
+
+
+def two_layer_relu(v: Float[Array, " width"], s: Float[Array, " width"]) -> Float[Array, ""]:
+    """v . relu(s)."""
+    return jnp.sum(v * jnp.maximum(s, 0))
+
+
+def linear(v: Float[Array, " none"], s: Float[Array, " width"]) -> Float[Array, " width"]:
+    """The preactivations themselves."""
+    return s
+
+
+def binary_cross_entropy(output: Float[Array, ""], label: Float[Array, " 1"]) -> Float[Array, ""]:
+    """-y z + log(1 + e^z) for the logit z and y in {0, 1}."""
+    return jax.nn.softplus(output) - label[0] * output
+
+
+def softmax_cross_entropy(
+    output: Float[Array, " classes"], label: Float[Array, " classes"]
+) -> Float[Array, ""]:
+    """log sum e^z - z_y for logits z and a one-hot label."""
+    return jax.nn.logsumexp(output) - jnp.sum(label * output)
