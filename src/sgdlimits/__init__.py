@@ -11,6 +11,13 @@ __version__ = "0.1.0"
 _HOME = {
     "SpikedTensor": "models.spiked_tensor",
     "SpikedStatistics": "models.spiked_tensor",
+    "MultiIndexModel": "models.multi_index",
+    "GaussianMixture": "models.mixture",
+    "Network": "models.network",
+    "Statistics": "models.overlaps",
+    "binary_gmm": "models.mixtures_zoo",
+    "xor_gmm": "models.mixtures_zoo",
+    "k_gmm": "models.mixtures_zoo",
     "OnlineSGD": "algorithm",
     "EffectiveDynamics": "limits.effective_dynamics",
     "effective_dynamics": "limits.effective_dynamics",
@@ -51,6 +58,13 @@ if TYPE_CHECKING:
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
     from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
+    from sgdlimits.models.mixture import GaussianMixture as GaussianMixture
+    from sgdlimits.models.mixtures_zoo import binary_gmm as binary_gmm
+    from sgdlimits.models.mixtures_zoo import k_gmm as k_gmm
+    from sgdlimits.models.mixtures_zoo import xor_gmm as xor_gmm
+    from sgdlimits.models.multi_index import MultiIndexModel as MultiIndexModel
+    from sgdlimits.models.network import Network as Network
+    from sgdlimits.models.overlaps import Statistics as Statistics
     from sgdlimits.models.spiked_tensor import SpikedStatistics as SpikedStatistics
     from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
     from sgdlimits.store import load as load

@@ -1,0 +1,37 @@
+"""Settings of the whole session: run-time type checks, strict promotion of number types."""
+
+import hypothesis
+import jaxtyping
+import pytest
+
+import tests.typechecker  # noqa: F401 (the hook looks it up by name)
+
+# Before anything imports the package: its annotations are checked at every call from here on.
+jaxtyping.install_import_hook("sgdlimits", "tests.typechecker.check")
+
+import jax  # noqa: E402
+
+# A silent mixture of float32, float64 or integers in a formula is an error. The ODE and root
+# solvers that the package uses are clean too. Ranks may broadcast: outer products are written so.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# The first example of a property compiles; and 30 examples reach every branch of the checks.
+hypothesis.settings.register_profile("sgdlimits", deadline=None, max_examples=30)
+hypothesis.settings.load_profile("sgdlimits")
+
+
+def pytest_configure(config):
+    """Keep compiled programs in pytest's cache: most of the suite's time is compilation, and its
+    worker processes, and its next run, compile the same programs."""
+    cache = getattr(config, "cache", None)
+    if cache is not None:
+        jax.config.update("jax_compilation_cache_dir", str(cache.mkdir("compiled")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture
+def as_users_run():
+    """Without the type checks of the hook, which would answer bad input before the package does."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

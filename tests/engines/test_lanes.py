@@ -1,0 +1,36 @@
+"""Batches of runs of fixed size."""
+
+import numpy as np
+import pytest
+
+from sgdlimits.engines.lanes import LARGE, lane_of_statistics, lane_of_vectors, lanes, map_lanes
+
+
+@pytest.mark.parametrize("runs", [1, 15, 16, 17, 64, 65, 256, 257, 1000])
+def test_every_run_is_in_exactly_one_full_lane(runs):
+    lane = lane_of_statistics(runs)
+    numbers = 100 + np.arange(runs)
+    seen = []
+    for padded, count in lanes(numbers, lane):
+        assert padded.shape == (lane,)
+        assert set(np.asarray(padded[count:])) <= {int(padded[count - 1])}
+        seen += np.asarray(padded[:count]).tolist()
+    assert seen == numbers.tolist()
+
+
+def test_lanes_hold_the_runs_or_are_the_largest():
+    assert all(lane_of_statistics(runs) >= min(runs, LARGE) for runs in range(1, 600, 7))
+
+
+@pytest.mark.parametrize("numbers", [10, 1500, 10**5, 10**7])
+def test_lanes_of_vectors_are_small_powers_of_two(numbers):
+    lane = lane_of_vectors(1000, numbers)
+    assert lane >= 1
+    assert lane & (lane - 1) == 0
+    assert lane == 1 or lane * numbers <= 2**19
+
+
+def test_mapping_over_lanes_is_mapping_over_runs():
+    result = map_lanes(lambda n: {"a": n * 2, "b": n[:, None] + np.arange(3)}, np.arange(21), 8)
+    np.testing.assert_array_equal(result["a"], 2 * np.arange(21))
+    np.testing.assert_array_equal(result["b"], np.arange(21)[:, None] + np.arange(3))

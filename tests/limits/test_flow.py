@@ -1,0 +1,51 @@
+"""The ODE solver of the ballistic limit."""
+
+import numpy as np
+import pytest
+
+import sgdlimits as sl
+
+
+def test_the_matrix_from_no_overlap_has_a_closed_form():
+    # k = 2, m = 0: r2' = -8 r2 (r2 - c): the logistic equation.
+    c, r0, times = 0.7, 2.0, np.array([0.0, 0.01, 0.3, 2.0])
+    eff = sl.effective_dynamics(sl.SpikedTensor(snr=3.0), sl.OnlineSGD(step=c))
+    path = eff.solve(sl.SpikedStatistics(0.0, r0), times)
+    expected = c / (1 + (c / r0 - 1) * np.exp(-8 * c * times))
+    np.testing.assert_allclose(path.r2, expected, rtol=1e-8)
+    np.testing.assert_array_equal(path.m, 0)
+
+
+def test_tolerances_are_honest():
+    eff = sl.effective_dynamics(sl.SpikedTensor(order=3, snr=4.0))
+    u = sl.SpikedStatistics(0.6, 0.5)
+    exact = eff.solve(u, [0.1], rtol=1e-13, atol=1e-15).vector
+    errors = [
+        float(np.abs(eff.solve(u, [0.1], rtol=tol, atol=tol).vector - exact).max())
+        for tol in (1e-3, 1e-6, 1e-9)
+    ]
+    assert errors[0] > 10 * errors[1] > 100 * errors[2]
+    assert errors[2] < 1e-8
+
+
+def test_time_zero_alone_is_the_start():
+    eff = sl.effective_dynamics(sl.SpikedTensor())
+    np.testing.assert_array_equal(
+        eff.solve(sl.SpikedStatistics(0.2, 0.9), [0.0]).vector, [[0.2, 0.9]]
+    )
+
+
+def test_solutions_do_not_depend_on_the_times_asked_for():
+    eff = sl.effective_dynamics(sl.SpikedTensor(snr=2.0))
+    u = sl.SpikedStatistics(0.1, 1.4)
+    few, many = eff.solve(u, [0.5, 1.0]), eff.solve(u, np.linspace(0, 1, 101))
+    np.testing.assert_allclose(few.vector[-1], many.vector[-1], rtol=1e-8)
+    np.testing.assert_allclose(few.vector[0], many.vector[50], rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "times", [[], [[0.0, 1.0]], [1.0, 0.5], [-0.1, 1.0], [0.0, np.nan], [0.0, np.inf], [0.2, 0.2]]
+)
+def test_times_that_make_no_sense_are_refused(times, as_users_run):
+    with pytest.raises(ValueError, match=r"times.*expected"):
+        sl.effective_dynamics(sl.SpikedTensor()).solve(sl.SpikedStatistics(0.1, 1.0), times)
