@@ -1,7 +1,5 @@
 """Statistics of tests: standard errors, thresholds with a stated false-alarm rate, laws."""
 
-from functools import partial
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -74,12 +72,3 @@ def functionals(dataset, names) -> np.ndarray:
     result = np.concatenate([last, before, last - before, last.sum(1, keepdims=True)], axis=1)
     # A run that blew up is beyond every other: NaN would be beside all of them.
     return np.nan_to_num(result, nan=np.inf, posinf=np.inf, neginf=np.inf)
-
-
-def scaled_error(actual, expected) -> float:
-    """Largest |actual - expected| relative to the size of the expected array."""
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    return float(np.abs(actual - expected).max() / max(np.abs(expected).max(), 1e-300))
-
-
-batched = partial(jax.tree.map, lambda x: jnp.asarray(x))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from numbers import Integral, Real
+from typing import Any
 
 
 def number(name: str, value: object) -> float:
@@ -16,9 +17,23 @@ def number(name: str, value: object) -> float:
         value = value.item()  # type: ignore[attr-defined]
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}={value!r}: expected a real number, got {type(value).__name__}.")
-    if not math.isfinite(value):
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
         raise ValueError(f"{name}={value!r}: expected a finite number.")
-    return float(value)
+    return result
+
+
+def as_float(value: Any) -> Any:
+    """A whole number as a float, so that 2 and 2.0 are one parameter; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return value
 
 
 def positive(name: str, value: object) -> float:

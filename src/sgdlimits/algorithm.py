@@ -23,9 +23,9 @@ class OnlineSGD(eqx.Module):
         ValueError: if ``step`` is not above 0 or ``second_layer_rate`` is negative.
     """
 
-    step: float = 1.0
+    step: float = eqx.field(converter=_validate.as_float, default=1.0)
     spherical: bool = eqx.field(static=True, default=False)
-    second_layer_rate: float = 1.0
+    second_layer_rate: float = eqx.field(converter=_validate.as_float, default=1.0)
 
     def __check_init__(self) -> None:
         _validate.positive("step", self.step)

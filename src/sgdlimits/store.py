@@ -36,6 +36,8 @@ def save(dataset: xr.Dataset, path: str | Path) -> Path:
     Raises:
         FileExistsError: if something is there already.
     """
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"dataset={dataset!r}: expected a result of simulate, or any dataset.")
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"path={str(path)!r} exists; choose another, or remove it first.")
@@ -93,6 +95,7 @@ class PartialStore:
         Raises:
             FileExistsError: if the folder holds another run, or files of something else.
         """
+        _sweep(folder)
         inputs = folder / _INPUTS
         if inputs.exists():
             existing = json.loads(inputs.read_text())
@@ -111,8 +114,6 @@ class PartialStore:
             temporary = folder / f"{_TEMPORARY}{_INPUTS}"
             temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
             os.replace(temporary, inputs)
-        for leftover in folder.rglob(f"{_TEMPORARY}*"):  # of a killed run
-            shutil.rmtree(leftover, ignore_errors=True)
         return cls(folder, config)
 
     @property
@@ -145,3 +146,12 @@ class PartialStore:
 
     def _part(self, first: int) -> Path:
         return self.folder / _PARTS / f"{first:09d}.zarr"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run was writing."""
+    for leftover in folder.rglob(f"{_TEMPORARY}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ excess of the linear growth. Hence n log n steps with a known constant, and a kn
 """
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -53,13 +53,13 @@ class EscapeLaw(eqx.Module):
         """Standard deviation, pi/(2 sqrt(2) rate), whatever the dimension."""
         return math.pi / (2 * math.sqrt(2)) / self.rate
 
-    def cdf(self, time: np.ndarray | float) -> np.ndarray:
-        """P(T <= time)."""
+    def cdf(self, time: np.ndarray | float) -> Any:
+        """P(T <= time), of the shape of ``time``."""
         log_z = self.rate * (self.constant - np.asarray(time)) + 0.5 * math.log(self.dim)
         return 2 * stats.norm.sf(np.exp(log_z) / self.spread)
 
-    def quantile(self, probability: np.ndarray | float) -> np.ndarray:
-        """Inverse of ``cdf``."""
+    def quantile(self, probability: np.ndarray | float) -> Any:
+        """Inverse of ``cdf``, of the shape of ``probability``."""
         z = stats.norm.isf(np.asarray(probability) / 2)
         return self.constant + (0.5 * math.log(self.dim) - np.log(self.spread * z)) / self.rate
 
@@ -95,6 +95,7 @@ def escape_law(
     level = _validate.positive("level", level)
     dim = _validate.integer("dim", dim, 1)
     variance = _validate.nonnegative("variance", variance)
+    _validate.one_of("name", name, dynamics.names)
     process = dynamics.rescale(name, centre=saddle)
     index = dynamics.names.index(name)
     rate = float(np.asarray(dynamics.linearise(saddle).drift)[index, index])

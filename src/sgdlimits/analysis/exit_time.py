@@ -31,6 +31,8 @@ def exit_time(dataset: xr.Dataset, level: float, of: Quantity) -> xr.Dataset:
         TypeError, ValueError: if ``level`` or ``of`` is not usable.
     """
     level = _validate.number("level", level)
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"dataset={dataset!r}: expected a result of simulate.")
     values = _quantity(dataset, of)
     times = dataset["time"].values
     steps = dataset["step"].values

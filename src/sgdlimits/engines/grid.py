@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits.engines import memory
 
 
 class Grid(NamedTuple):
@@ -26,16 +27,19 @@ class Grid(NamedTuple):
             ValueError: if the horizon holds no step, or a requested time lies outside it.
         """
         time = _validate.positive("time", time)
+        if time / delta >= 2**62:
+            raise ValueError(f"time={time!r}: more steps of {delta:.3g} than can be counted.")
         last = round(time / delta)
         if last < 1:
             raise ValueError(
                 f"time={time!r}: expected at least one step of duration step/dim = {delta:.3g}."
             )
         if np.ndim(record) == 0:
-            count = _validate.integer("record", record, 2)
+            count = min(_validate.integer("record", record, 2), last + 1)
+            memory.check_fits(f"record={record!r}", 64.0 * count, "lower record")
             steps = np.rint(np.linspace(0, last, count)).astype(np.int64)
         else:
-            wanted = np.asarray(record, dtype=float)
+            wanted = _numbers(record)
             if wanted.ndim != 1 or not np.isfinite(wanted).all():
                 raise ValueError("record: expected a number, or a list of finite times.")
             if wanted.size and (wanted.min() < 0 or wanted.max() > time * (1 + 1e-12)):
@@ -46,3 +50,10 @@ class Grid(NamedTuple):
             steps = np.concatenate([[0], np.rint(wanted / delta).astype(np.int64), [last]])
         steps = np.unique(np.minimum(steps, last))
         return cls(steps, steps * delta)
+
+
+def _numbers(record: object) -> np.ndarray:
+    try:
+        return np.asarray(record, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"record={record!r}: expected a number, or a list of times.") from error

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from sgdlimits import _validate
 from sgdlimits.engines.lanes import LARGE, map_lanes
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.randomness.streams import check_seed, run_keys
 
@@ -19,6 +19,7 @@ S = TypeVar("S", bound=AbstractStatistics)
 
 def check_dim(model: AbstractModel, dim: object) -> int:
     """Return ``dim`` as an int that the model's statistics fit into, or raise."""
+    check_model(model)
     return _validate.integer("dim", dim, model.minimum_dim)
 
 

@@ -30,5 +30,5 @@ def run_ode(
     bad = ~np.isfinite(path).all(-1)
     diverged = np.where(bad.any(0), times[bad.argmax(0)], np.nan)
     for index in range(1, len(times)):
-        yield Record(index, start.with_vector(path[index]), diverged)
+        yield Record(index, start.with_vector(jnp.asarray(path[index])), diverged)
     advanced(path.shape[1])

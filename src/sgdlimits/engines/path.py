@@ -107,7 +107,7 @@ def run_path(
         if block % _MOST_BLOCKS_AHEAD == 0:
             diverged.block_until_ready()
         advanced(lane * (min(last, total) - first))
-        for step in steps[index : np.searchsorted(steps, last, side="right")]:
+        for step in steps[index : np.searchsorted(steps, last, side="right")].tolist():
             values = jax.tree.map(lambda x, i=step - first - 1: np.asarray(x)[i], after)
             yield Record(index, _runs_first(values), times_of(diverged, step, clock))
             index += 1

@@ -63,7 +63,7 @@ def run_diffusion(
         return np.interp(step, steps, times)  # constant after the end: padding steps do nothing
 
     for record in run_path(path, start.vector, keys, steps, clock, advanced):
-        yield record._replace(statistics=start.with_vector(record.statistics))
+        yield record._replace(statistics=start.with_vector(jnp.asarray(record.statistics)))
 
 
 def sub_steps(times: np.ndarray, dt: float) -> int:

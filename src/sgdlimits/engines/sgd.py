@@ -93,7 +93,12 @@ def run_sgd(
             )  # fmt: skip
             diverged.block_until_ready()
             advanced(len(keys) * (last - first))
-        statistics = jax.tree.map(
-            lambda x: np.asarray(x, dtype=float), _statistics(model, parameters, frame)
+        statistics = _statistics(model, parameters, frame)
+        # Squares overflow before the vectors do.
+        bad = ~jnp.isfinite(statistics.vector.sum(-1)) & (diverged == NEVER)
+        diverged = jnp.where(bad, int(steps[index]), diverged)
+        yield Record(
+            index,
+            jax.tree.map(lambda x: np.asarray(x, dtype=float), statistics),
+            times_of(diverged, int(steps[index]), clock),
         )
-        yield Record(index, statistics, times_of(diverged, int(steps[index]), clock))

@@ -26,7 +26,7 @@ from sgdlimits.engines.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.engines.sgd import run_sgd
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.limits.rescaled import RescaledDynamics
-from sgdlimits.models.base import AbstractModel, Model
+from sgdlimits.models.base import Model, check_model
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.provenance import describe
 from sgdlimits.randomness.streams import check_seed, run_keys
@@ -107,6 +107,7 @@ def simulate(
     _validate.one_of("dtype", dtype, ("float64", "float32"))
     _validate.boolean("literal", literal)
     _check_options(engine, dtype, literal, dt)
+    _check_places(progress, out)
     grid = Grid.create(time, sgd.delta(dim), record)
     numbers, seed = _check_runs(runs, first_run, seed)
     config = _config(model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt)
@@ -225,11 +226,10 @@ def _ode_lane(model, sgd, start, numbers, grid, advanced):
 
 
 def _check_model(model: object, sgd: object) -> None:
-    if not isinstance(model, AbstractModel):
-        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")
+    check_model(model)
     if not isinstance(sgd, OnlineSGD):
         raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
-    model.check_algorithm(sgd)
+    model.check_algorithm(sgd)  # type: ignore[attr-defined]
 
 
 def _check_options(engine: str, dtype: str, literal: bool, dt: float | None) -> None:
@@ -241,8 +241,16 @@ def _check_options(engine: str, dtype: str, literal: bool, dt: float | None) -> 
         raise ValueError(f"dt={dt!r}: engine={engine!r} has no time step to choose; leave it out.")
 
 
+def _check_places(progress: object, out: object) -> None:
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    if out is not None and not isinstance(out, str | Path):
+        raise TypeError(f"out={out!r}: expected the path of a folder.")
+
+
 def _check_runs(runs: object, first_run: object, seed: object) -> tuple[np.ndarray, int]:
     count = _validate.integer("runs", runs, 1)
+    memory.check_fits(f"runs={runs!r}", 64.0 * count, "lower runs")
     first = _validate.integer("first_run", first_run, 0, 2**31 - 1 - count)
     return first + np.arange(count), check_seed(seed)
 
@@ -261,6 +269,9 @@ def _start(
     if given is None:
         everyone = initial_law(model, dim, int(numbers[-1]) + 1, seed)
         return everyone[int(numbers[0]) :]
+    if not isinstance(given, model.statistics_class):
+        name = model.statistics_class.__name__
+        raise TypeError(f"initial={given!r}: expected {name} to start {type(model).__name__} from.")
     model.check_statistics(given)
     return _broadcast(given, len(numbers))
 

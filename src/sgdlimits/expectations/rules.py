@@ -163,5 +163,5 @@ def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]
 
 def default_rule(dim: int) -> AbstractRule:
     """Tensor products up to five dimensions, 8 scrambles of 2^12 Sobol points above."""
-    orders = {1: 12, 2: 12, 3: 8, 4: 6, 5: 4}
+    orders = {1: 12, 2: 12, 3: 8, 4: 5, 5: 4}
     return TruncatedGauss(dim, orders[dim]) if dim in orders else QuasiMonteCarlo(dim, 12)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.limits.vector_field import drift_of
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.statistics import AbstractStatistics
 
@@ -39,7 +38,7 @@ class WeakNoiseDiffusion(AbstractDiffusion[S]):
 
     def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
         """h(u)."""
-        return drift_of(self.model, self.sgd, self._state(y)).vector
+        return self.model.drift(self._state(y), self.sgd).vector
 
     def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
         """Factor of diffusion(u)/dim."""

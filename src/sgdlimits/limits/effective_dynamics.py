@@ -13,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.limits import fixed_points, flow
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
-from sgdlimits.limits.vector_field import drift_of, jacobian
-from sgdlimits.models.base import AbstractModel, OneStepMoments
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.limits.vector_field import jacobian
+from sgdlimits.models.base import AbstractModel, OneStepMoments, check_model
+from sgdlimits.models.statistics import AbstractStatistics, is_traced
 
 S = TypeVar("S", bound=AbstractStatistics)
 
@@ -56,7 +57,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
     def drift(self, u: S) -> S:
         """h(u) = -f(u) + g(u), per unit time."""
-        return self._each(u, drift_of)
+        return self._each(u, lambda model, sgd, u: model.drift(u, sgd))
 
     def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
         """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
@@ -72,12 +73,13 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
         ``mean / delta`` tends to ``drift`` and ``step * covariance / delta**2`` to ``diffusion``.
         """
-        size = jnp.asarray(float(dim))
+        size = jnp.asarray(float(_validate.integer("dim", dim, 1)))
         return self._each(u, lambda model, sgd, u: model.one_step_moments(u, sgd, size))
 
     def _each(self, u: S, function: Callable[..., PyTree]) -> PyTree:
         """Apply a function of one state over all batch axes of ``u``."""
-        self.model.check_statistics(u)
+        if not is_traced(u):  # inside jit or vmap there are no values to check
+            self.model.check_statistics(u)
         for _ in u.batch_shape:
             function = _over_leading_axis(function)
         return function(dynamic(self.model), dynamic(self.sgd), u)
@@ -108,6 +110,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """
         self.model.check_statistics(u0)
         times = flow.check_times(times)
+        rtol, atol = _validate.positive("rtol", rtol), _validate.positive("atol", atol)
         return flow.solve(self.model, self.sgd, u0, times, rtol, atol)
 
     def fixed_points(
@@ -136,6 +139,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
         """
+        self.model.check_statistics(u_star)
         if u_star.batch_shape != ():
             raise ValueError(
                 f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."
@@ -185,8 +189,7 @@ def effective_dynamics(
         ValueError: if the model has no such algorithm.
     """
     sgd = OnlineSGD() if sgd is None else sgd
-    if not isinstance(model, AbstractModel):
-        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")
+    check_model(model)
     if not isinstance(sgd, OnlineSGD):
         raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
     return EffectiveDynamics(model, sgd)

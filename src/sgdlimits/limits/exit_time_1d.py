@@ -29,9 +29,11 @@ def mean_exit_time(rate: float, variance: float, level: float, start: float = 0.
     rate = _validate.number("rate", rate)
     variance = _validate.positive("variance", variance)
     level = _validate.positive("level", level)
-    start = abs(_validate.number("start", start))
-    if start > level:
+    distance = abs(_validate.number("start", start))
+    if distance > level:
         raise ValueError(f"start={start!r}: expected |start| <= level={level!r}.")
+    if distance == level:
+        return 0.0
     k = rate / variance
     if -k * level**2 > 600:
         return math.inf
@@ -45,6 +47,8 @@ def mean_exit_time(rate: float, variance: float, level: float, start: float = 0.
         return math.exp(-k * y * y) * 0.5 * math.sqrt(math.pi) * math.erf(root * y) / root
 
     # The integrand turns at y ~ 1/root: tell the quadrature.
-    turns = [y for y in (1 / root, 5 / root) if start < y < level] if root > 0 else None
-    value, _ = integrate.quad(inner, start, level, points=turns, epsabs=0, epsrel=1e-11, limit=500)
+    turns = [y for y in (1 / root, 5 / root) if distance < y < level] if root > 0 else None
+    value, _ = integrate.quad(
+        inner, distance, level, points=turns, epsabs=0, epsrel=1e-11, limit=500
+    )
     return 2 / variance * float(np.asarray(value))

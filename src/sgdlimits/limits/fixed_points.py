@@ -1,5 +1,6 @@
 """Fixed points of the ballistic limit: by formula and by a search that knows only the drift."""
 
+from functools import partial
 from typing import Generic, TypeVar
 
 import equinox as eqx
@@ -73,9 +74,13 @@ def _newton(
     # The pseudo-inverse keeps Newton's steps finite at degenerate roots and on continua of them.
     solver = optimistix.Newton(rtol=1e-12, atol=1e-13, linear_solver=lineax.SVD())
 
+    field = partial(drift_vector, model, sgd)
+    # In units of the largest rate, so that one absolute tolerance fits slow and fast dynamics.
+    fastest = jnp.max(jnp.abs(jax.vmap(jax.jacfwd(field))(starts)))
+
     def one(y: Array) -> tuple[Array, Array]:
         solution = optimistix.root_find(
-            lambda y, args: drift_vector(model, sgd, y), solver, y, max_steps=512, throw=False
+            lambda y, args: field(y) / fastest, solver, y, max_steps=512, throw=False
         )
         return solution.value, solution.result == optimistix.RESULTS.successful
 
@@ -104,8 +109,12 @@ def _is_root(model: AbstractModel, sgd: OnlineSGD, y: np.ndarray) -> bool:
         model.check_statistics(model.template.with_vector(jnp.asarray(y)))
     except ValueError:  # a zero of the formulas outside the domain of the statistics
         return False
-    residual = drift_vector(dynamic(model), dynamic(sgd), jnp.asarray(y))
-    return float(jnp.abs(residual).max()) <= _RESIDUAL
+    residual = np.asarray(drift_vector(dynamic(model), dynamic(sgd), jnp.asarray(y)))
+    rates = np.asarray(jacobian(model, sgd, model.template.with_vector(jnp.asarray(y))))
+    # How far the root still is, by Newton's step: the drift alone says little at a degenerate root.
+    step = np.linalg.lstsq(rates, residual, rcond=1e-13)[0]
+    small = np.abs(residual).max() <= _RESIDUAL * max(1.0, np.abs(rates).max())
+    return bool(small and np.abs(step).max() <= _SAME * (1 + np.abs(y).max()))
 
 
 # -- stability -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The diffusive limit about a fixed point: dY = A Y dt + Sigma^(1/2) dB, Y = sqrt(dim)(u - u*)."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -59,10 +60,8 @@ class OrnsteinUhlenbeck(eqx.Module):
         start = np.zeros((n, n)) if start is None else np.asarray(start)
         result = []
         for t in check_times(times):
-            # Van Loan (1978): one exponential of a block matrix holds flow and noise integral.
-            block = linalg.expm(np.block([[-a, sigma], [np.zeros((n, n)), a.T]]) * t)
-            flow = block[n:, n:].T
-            covariance = flow @ block[:n, n:] + flow @ start @ flow.T
+            flow, noise = _flow_and_noise(a, sigma, t)
+            covariance = noise + flow @ start @ flow.T
             result.append((covariance + covariance.T) / 2)
         return np.stack(result)
 
@@ -94,3 +93,20 @@ class OrnsteinUhlenbeck(eqx.Module):
         """
         rate, _, variance = self.leading_mode()
         return mean_exit_time(rate, variance, level, start)
+
+
+def _flow_and_noise(a: np.ndarray, sigma: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
+    """e^(A t), and the integral of e^(A s) Sigma e^(A s)ᵀ over s in (0, t).
+
+    Van Loan (1978) holds both in one exponential, which overflows when A t is large and stable: it
+    is taken over a short time, and doubled.
+    """
+    n = len(a)
+    doublings = max(0, math.ceil(math.log2(max(float(np.abs(a).sum()) * t, 1e-300))))
+    block = linalg.expm(np.block([[-a, sigma], [np.zeros((n, n)), a.T]]) * t / 2**doublings)
+    flow = block[n:, n:].T
+    noise = flow @ block[:n, n:]
+    for _ in range(doublings):
+        noise = noise + flow @ noise @ flow.T
+        flow = flow @ flow
+    return flow, noise

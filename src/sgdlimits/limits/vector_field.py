@@ -1,4 +1,4 @@
-"""The drift as a function of one state, of a vector, and its Jacobian."""
+"""The drift as a function of a vector, and its Jacobian."""
 
 from typing import TypeVar
 
@@ -13,17 +13,11 @@ from sgdlimits.models.statistics import AbstractStatistics
 S = TypeVar("S", bound=AbstractStatistics)
 
 
-def drift_of(model: AbstractModel[S], sgd: OnlineSGD, u: S) -> S:
-    """h = -f + g of one state: the only place where the two meet."""
-    f, g = model.population_drift(u, sgd), model.corrector(u, sgd)
-    return jax.tree.map(lambda f, g: g - f, f, g)
-
-
 def drift_vector(
     model: AbstractModel[S], sgd: OnlineSGD, y: Float[Array, " statistics"]
 ) -> Float[Array, " statistics"]:
     """h in the coordinates ``names``."""
-    return drift_of(model, sgd, model.template.with_vector(y)).vector
+    return model.drift(model.template.with_vector(y), sgd).vector
 
 
 def jacobian(

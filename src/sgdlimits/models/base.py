@@ -8,6 +8,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -127,18 +128,25 @@ class AbstractModel(eqx.Module, Generic[S]):
     def corrector(self, u: S, sgd: OnlineSGD) -> S:
         """g, the second-order effect of the sample noise at step size step/dim, dim -> infinity."""
 
+    def drift(self, u: S, sgd: OnlineSGD) -> S:
+        """h = -f + g. Override where f and g share most of their cost."""
+        f, g = self.population_drift(u, sgd), self.corrector(u, sgd)
+        return jax.tree.map(lambda f, g: g - f, f, g)
+
     @abstractmethod
     def diffusion_factor(self, u: S, sgd: OnlineSGD) -> Float[Array, "statistics noises"]:
         """B with B Bᵀ = limit of step * Cov(increment / delta)."""
 
     @abstractmethod
-    def one_step_moments(self, u: S, sgd: OnlineSGD, dim: float) -> OneStepMoments:
+    def one_step_moments(self, u: S, sgd: OnlineSGD, dim: Float[Array, ""]) -> OneStepMoments:
         """Mean and covariance of one step's increment, exact at finite dim."""
 
     # -- laws and landmarks --------------------------------------------------------------------
 
     @abstractmethod
-    def initial_statistics(self, key: Key[Array, ""], dim: int, constants: PyTree) -> S:
+    def initial_statistics(
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: PyTree
+    ) -> S:
         """One draw of the papers' random start, without vectors."""
 
     @abstractmethod
@@ -163,3 +171,9 @@ class AbstractModel(eqx.Module, Generic[S]):
 
 
 Model = AbstractModel[Any]
+
+
+def check_model(model: object) -> None:
+    """Raise TypeError unless ``model`` is one."""
+    if not isinstance(model, AbstractModel):
+        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")

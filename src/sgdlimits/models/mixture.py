@@ -6,6 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 
@@ -51,18 +52,26 @@ class GaussianMixture(eqx.Module):
     probabilities: tuple[float, ...]
     snr: tuple[float, ...]
 
-    def __init__(self, coefficients, labels, *, gram=None, probabilities=None, snr=1.0):
+    def __init__(
+        self,
+        coefficients: ArrayLike,
+        labels: ArrayLike,
+        *,
+        gram: ArrayLike | None = None,
+        probabilities: ArrayLike | None = None,
+        snr: ArrayLike = 1.0,
+    ):
         self.coefficients = _matrix("coefficients", coefficients)
         classes, directions = np.shape(self.coefficients)
-        labels = np.asarray(labels, dtype=float)
-        self.labels = _matrix("labels", labels[:, None] if labels.ndim == 1 else labels)
+        table = np.asarray(labels, dtype=float)
+        self.labels = _matrix("labels", table[:, None] if table.ndim == 1 else table)
         self.gram = _matrix("gram", np.eye(directions) if gram is None else gram)
         equal = np.full(classes, 1 / classes)
         self.probabilities = _row(
             "probabilities", equal if probabilities is None else probabilities
         )
-        snr = _row("snr", snr, allow_infinite=True)
-        self.snr = snr * classes if len(snr) == 1 else snr
+        row = _row("snr", snr, allow_infinite=True)
+        self.snr = row * classes if len(row) == 1 else row
         self._check(classes, directions)
 
     def _check(self, classes: int, directions: int) -> None:

@@ -1,6 +1,7 @@
 """The mixture classification problems of the papers."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.models.mixture import GaussianMixture
@@ -14,13 +15,13 @@ from sgdlimits.models.network import (
 )
 
 
-def binary_gmm(snr: float = 100.0, ridge: float = 0.1, width: int = 2) -> MultiIndexModel:
+def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> MultiIndexModel:
     """Two classes at ±mu, |mu| = 1, equally likely; a two-layer ReLU network with a sigmoid.
 
     At width 2: 7 statistics (v, m, and the upper triangle of Q).
 
     Args:
-        snr: lambda; inf is the zero-noise limit.
+        snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: alpha.
         width: number of neurons.
 
@@ -31,13 +32,13 @@ def binary_gmm(snr: float = 100.0, ridge: float = 0.1, width: int = 2) -> MultiI
     return MultiIndexModel(data=data, network=network, loss=binary_cross_entropy, ridge=ridge)
 
 
-def xor_gmm(snr: float = 1000.0, ridge: float = 0.1, width: int = 4) -> MultiIndexModel:
+def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> MultiIndexModel:
     """Four equally likely classes: label 1 at ±mu, label 0 at ±nu, orthonormal mu and nu.
 
     4 width + width (width - 1)/2 statistics: v, M = (m^mu, m^nu), and the upper triangle of Q.
 
     Args:
-        snr: lambda; inf is the zero-noise limit.
+        snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: alpha (beta in the sequel).
         width: number K of neurons.
 
@@ -51,9 +52,9 @@ def xor_gmm(snr: float = 1000.0, ridge: float = 0.1, width: int = 4) -> MultiInd
 
 def k_gmm(
     classes: int | None = None,
-    means_gram: np.ndarray | None = None,
-    probabilities: np.ndarray | None = None,
-    snr: float = 10.0,
+    means_gram: ArrayLike | None = None,
+    probabilities: ArrayLike | None = None,
+    snr: ArrayLike = 10.0,
     ridge: float = 0.01,
 ) -> MultiIndexModel:
     """k classes with one mean each, softmax regression; no second layer, so v has length 0.
@@ -62,7 +63,7 @@ def k_gmm(
         classes: number k of classes with orthonormal means; or
         means_gram: Gram matrix of linearly independent means.
         probabilities: of the classes; default equal.
-        snr: lambda; inf is the zero-noise limit.
+        snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: beta.
 
     Raises:
@@ -72,7 +73,10 @@ def k_gmm(
     """
     if classes is None and means_gram is None:
         raise ValueError("classes=None, means_gram=None: expected one of them.")
-    gram = np.eye(_validate.integer("classes", classes, 2)) if means_gram is None else means_gram
+    if means_gram is None:
+        gram = np.eye(_validate.integer("classes", classes, 2))
+    else:
+        gram = np.atleast_2d(np.asarray(means_gram, dtype=float))
     k = len(gram)
     if classes is not None and classes != k:
         raise ValueError(f"classes={classes!r}: means_gram has {k} rows; leave one of them out.")

@@ -339,19 +339,32 @@ class MultiIndexModel(AbstractModel[Statistics]):
         gg = jnp.mean(self.moments(u).gg, axis=0)
         return Statistics(jnp.zeros_like(u.v), jnp.zeros_like(u.M), sgd.step * gg)
 
+    def drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
+        """h = -f + g from one pass over the nodes."""
+        mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), self.moments(u))
+        return Statistics(
+            -sgd.second_layer_rate * (mean.h + self.ridge * u.v),
+            -mean.gf - self.ridge * u.M,
+            sgd.step * mean.gg - mean.gs - mean.gs.T - 2 * self.ridge * u.Q,
+        )
+
     def diffusion_factor(self, u: Statistics, sgd: OnlineSGD) -> Float[Array, "k k"]:
         """Symmetric root of step * Cov(increment / delta) as dim -> infinity."""
         _, covariance = self._rates(u, sgd, None)
         values, vectors = jnp.linalg.eigh(sgd.step * covariance)
         return vectors * jnp.sqrt(jnp.maximum(values, 0))
 
-    def one_step_moments(self, u: Statistics, sgd: OnlineSGD, dim: float) -> OneStepMoments:
+    def one_step_moments(
+        self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""]
+    ) -> OneStepMoments:
         """Exact mean and covariance of one increment at finite dim, up to the rule's error."""
         delta = sgd.delta(dim)
         mean, covariance = self._rates(u, sgd, dim)
         return OneStepMoments(delta * mean, delta**2 * covariance)
 
-    def _rates(self, u: Statistics, sgd: OnlineSGD, dim: float | None) -> tuple[Array, Array]:
+    def _rates(
+        self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""] | None
+    ) -> tuple[Array, Array]:
         """Mean and covariance of increment/delta, at finite dim or (None) in the limit.
 
         Given the nodes, an increment is its mean plus noise that is linear in the residual of f
@@ -414,7 +427,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         return tuple(ChiSquare(free - i) for i in range(self.network.width))
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: int, constants: tuple[ChiSquare, ...]
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: tuple[ChiSquare, ...]
     ) -> Statistics:
         """v ~ N(0, I), W_i ~ N(0, I/dim): Gaussian overlaps and a Wishart block (Bartlett)."""
         p, r = self.network.width, self.data.directions

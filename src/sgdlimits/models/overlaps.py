@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sgdlimits.models.statistics import AbstractStatistics, Label
+from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
 
 
 class Statistics(AbstractStatistics):
@@ -19,9 +19,9 @@ class Statistics(AbstractStatistics):
         Q: overlaps of the neurons with each other, symmetric, shape (..., p, p).
     """
 
-    v: Float[Array, "*batch layer"] = eqx.field(converter=jnp.asarray)
-    M: Float[Array, "*batch neurons directions"] = eqx.field(converter=jnp.asarray)
-    Q: Float[Array, "*batch neurons neurons"] = eqx.field(converter=jnp.asarray)
+    v: Float[Array, "*batch layer"] = eqx.field(converter=numeric("v"))
+    M: Float[Array, "*batch neurons directions"] = eqx.field(converter=numeric("M"))
+    Q: Float[Array, "*batch neurons neurons"] = eqx.field(converter=numeric("Q"))
 
     dims: ClassVar = {
         "v": ("weight",),

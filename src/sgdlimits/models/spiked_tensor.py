@@ -16,7 +16,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.models import spiked_tensor_phases as phases
 from sgdlimits.models.base import AbstractModel, OneStepMoments
-from sgdlimits.models.statistics import AbstractStatistics, Label
+from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
 from sgdlimits.randomness.chi_square import ChiSquare
 
 
@@ -26,8 +26,8 @@ class SpikedStatistics(AbstractStatistics):
     Source: Ben Arous, Gheissari and Jagannath (2022), section 3.
     """
 
-    m: Float[Array, "*batch"] = eqx.field(converter=jnp.asarray)
-    r2: Float[Array, "*batch"] = eqx.field(converter=jnp.asarray)
+    m: Float[Array, "*batch"] = eqx.field(converter=numeric("m"))
+    r2: Float[Array, "*batch"] = eqx.field(converter=numeric("r2"))
 
     dims: ClassVar = {"m": (), "r2": ()}
     labels: ClassVar = {
@@ -72,8 +72,8 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
     """
 
     order: int = eqx.field(static=True, default=2)
-    snr: float = 1.2
-    ridge: float = 0.0
+    snr: float = eqx.field(converter=_validate.as_float, default=1.2)
+    ridge: float = eqx.field(converter=_validate.as_float, default=0.0)
 
     statistics_class: ClassVar = SpikedStatistics
     citation: ClassVar = (
@@ -95,6 +95,7 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
         At this scaling sqrt(dim)*m near m = 0 follows a nonlinear SDE (for order >= 3), not an
         Ornstein-Uhlenbeck process; see ``EffectiveDynamics.rescale(..., dim=dim)``.
         """
+        order = _validate.integer("order", order, 2)
         Lambda = _validate.positive("Lambda", Lambda)
         dim = _validate.integer("dim", dim, 2)
         return cls(order=order, snr=Lambda * dim ** ((order - 2) / 2), ridge=ridge)
@@ -274,7 +275,9 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
         outer = direction[:, None] * direction[None, :] / _nonzero(norm2)
         return jnp.sqrt(k * norm2 ** (k - 1)) * (jnp.eye(2) + (k**0.5 - 1) * outer)
 
-    def one_step_moments(self, u: SpikedStatistics, sgd: OnlineSGD, dim: float) -> OneStepMoments:
+    def one_step_moments(
+        self, u: SpikedStatistics, sgd: OnlineSGD, dim: Float[Array, ""]
+    ) -> OneStepMoments:
         """Exact mean and covariance of one increment of (m, r2) at finite dim."""
         k, delta = self.order, sgd.delta(dim)
         root = self._plane_root(u)
@@ -299,7 +302,7 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
         return ChiSquare(dim - 1)
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: int, constants: ChiSquare
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: ChiSquare
     ) -> SpikedStatistics:
         """x ~ N(0, I/dim): one normal for m, one chi-square for r2."""
         key_m, key_r2 = jax.random.split(key)

@@ -1,7 +1,8 @@
 """Summary statistics: the few numbers that the high-dimensional process is seen through."""
 
 from abc import abstractmethod
-from typing import ClassVar, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -18,6 +19,26 @@ class Label(NamedTuple):
 
     symbol: str
     meaning: str
+
+
+def is_traced(tree: Any) -> bool:
+    """Whether any array of ``tree`` is a placeholder inside a JAX transformation."""
+    return any(isinstance(x, Tracer) for x in jax.tree.leaves(tree))
+
+
+def numeric(name: str) -> Callable[[Any], Array]:
+    """Converter of a field to a floating-point array; refuses what is not numbers, by name."""
+
+    def convert(value: Any) -> Array:
+        try:
+            array = jnp.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name}={value!r}: expected a number or an array of them.") from error
+        if not any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+            raise TypeError(f"{name}={value!r}: expected real numbers, got {array.dtype}.")
+        return array.astype(float)
+
+    return convert
 
 
 class AbstractStatistics(eqx.Module):
