@@ -1,8 +1,8 @@
 """Configuration files: a simulation as TOML."""
 
-import dataclasses
+import inspect
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ def parse(table: Mapping[str, Any]) -> dict[str, Any]:
     arguments["model"] = _build("model", MODELS[kind], fields)
     arguments["sgd"] = _build("algorithm", OnlineSGD, table.get("algorithm", {}))
     if "initial" in table:
-        kind = MODELS[kind].statistics_class
-        arguments["initial"] = _build("initial", kind, table["initial"])
+        statistics = arguments["model"].statistics_class
+        arguments["initial"] = _build("initial", statistics, table["initial"])
     return arguments
 
 
-def _build(name: str, kind: type, fields: Mapping[str, Any]) -> Any:
-    known = [field.name for field in dataclasses.fields(kind)]
+def _build(name: str, kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
+    known = list(inspect.signature(kind).parameters)
     for key in fields:
         if key not in known:
             raise ValueError(f"{name}.{key}: unknown key; expected {', '.join(known)}.")

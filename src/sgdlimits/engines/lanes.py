@@ -24,6 +24,11 @@ def lane_of_statistics(runs: int) -> int:
     return next((size for size in sizes if runs <= size), sizes[-1])
 
 
+def lane_of_solutions(runs: int) -> int:
+    """Lane for the ODE, whose right-hand side may be an expensive expectation."""
+    return next((size for size in (1, 4, *_SIZES) if runs <= size), LARGE)
+
+
 def lane_of_vectors(runs: int, numbers: int) -> int:
     """Lane for engines whose state is ``numbers`` numbers per run."""
     fitting = max(1, _CACHED_NUMBERS // numbers)

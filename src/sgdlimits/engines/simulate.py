@@ -18,7 +18,7 @@ from sgdlimits.engines.chain import run_chain
 from sgdlimits.engines.grid import Grid
 from sgdlimits.engines.initial import check_dim
 from sgdlimits.engines.initial import initial as initial_law
-from sgdlimits.engines.lanes import lane_of_statistics, lane_of_vectors, lanes
+from sgdlimits.engines.lanes import lane_of_solutions, lane_of_statistics, lane_of_vectors, lanes
 from sgdlimits.engines.ode import run_ode
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.progress import progress_bar
@@ -129,7 +129,7 @@ def simulate(
         run_lane = partial(_diffusion_lane, diffusion, seed, dt)
         work = float(sde.sub_steps(grid.times, dt))
     else:
-        lane = lane_of_statistics(runs)
+        lane = lane_of_solutions(runs)
         run_lane = partial(_ode_lane, model, sgd)
         work = 1.0
     _check_records(model, runs, grid)

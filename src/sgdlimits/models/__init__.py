@@ -1,7 +1,14 @@
 """What is learned: a data law, a loss, and the summary statistics that close on themselves."""
 
 import sgdlimits._x64  # noqa: F401
+from sgdlimits.models.mixtures_zoo import binary_gmm, k_gmm, xor_gmm
 from sgdlimits.models.spiked_tensor import SpikedTensor
 
-#: Every model a configuration file can name. A new model adds its class here and nothing elsewhere.
-MODELS = {"SpikedTensor": SpikedTensor}
+#: Every model a configuration file can name: a class, or a function that builds one. A new model
+#: adds itself here and nowhere else.
+MODELS = {
+    "SpikedTensor": SpikedTensor,
+    "binary_gmm": binary_gmm,
+    "xor_gmm": xor_gmm,
+    "k_gmm": k_gmm,
+}
