@@ -29,6 +29,8 @@ def _refused(name, value, call):
         call(value)
     message = str(caught.value)
     shown = {repr(value), repr(value.item()) if isinstance(value, np.generic) else repr(value)}
+    if isinstance(value, int) and not isinstance(value, bool):
+        shown.add(repr(float(value)))  # parameters of models: 2 and 2.0 are one
     assert any(message.startswith(f"{name}={text}: ") for text in shown), message
     assert "expected" in message
 

@@ -250,7 +250,7 @@ def _check_places(progress: object, out: object) -> None:
 
 def _check_runs(runs: object, first_run: object, seed: object) -> tuple[np.ndarray, int]:
     count = _validate.integer("runs", runs, 1)
-    memory.check_fits(f"runs={runs!r}", 64.0 * count, "lower runs")
+    memory.check_fits(f"runs={runs!r}", 8.0 * count, "lower runs")
     first = _validate.integer("first_run", first_run, 0, 2**31 - 1 - count)
     return first + np.arange(count), check_seed(seed)
 
