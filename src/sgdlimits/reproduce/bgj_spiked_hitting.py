@@ -23,10 +23,11 @@ _LEVEL = m_star(2, _SNR) / 2
 _RATE = 4 * (_SNR - 1)
 _RECORDS = 2001
 # (dimension, runs): quick and full. A run of n = 10^6 takes 10^6 log(10^6)/8 = 1.7e6 steps.
-_QUICK = ((100, 2048), (1000, 2048), (10_000, 1024), (100_000, 256), (1_000_000, 16))
+_QUICK = ((100, 2048), (1000, 2048), (10_000, 1024), (100_000, 64), (1_000_000, 16))
 _FULL = ((100, 16384), (1000, 16384), (10_000, 8192), (100_000, 2048), (1_000_000, 1024))
 _LAW_SHOWN = (1000, 10_000)
 _FALSE_ALARM = 1e-4
+_MISSED = 5e-4  # of the runs, by the law, have not hit at the horizon: too few to move the mean
 
 
 def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
@@ -38,7 +39,7 @@ def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
     sizes = _FULL if work.full else _QUICK
     for dim, runs in sizes:
         law = escape_law(dynamics, SpikedStatistics(0.0, 1.0), "m", _LEVEL, dim)
-        horizon = float(law.quantile(0.9999)) + 0.5
+        horizon = float(law.quantile(1 - _MISSED))
         chain = work.simulate(
             f"chain-{dim}", model, dim=dim, time=horizon, runs=runs, record=_RECORDS
         )
@@ -74,9 +75,11 @@ def _checks_at(law: EscapeLaw, times: np.ndarray, censored: int) -> list[Check]:
                   p_value > _FALSE_ALARM,
                   f"Kolmogorov–Smirnov p = {p_value:.2g}, allowed > {_FALSE_ALARM:g}")
         )  # fmt: skip
+    total = times.size + censored
+    expected = _MISSED * total
     checks.append(
-        holds(f"runs that never hit at n = {n}", "–", censored <= 5,
-              f"{censored} of {times.size + censored}; the law expects 1e-4 of them")
+        holds(f"runs that never hit at n = {n}", "–", censored <= expected + 4 * expected**0.5 + 2,
+              f"{censored} of {total}; the law expects {expected:.2g}")
     )  # fmt: skip
     return checks
 
