@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Key, PyTree
+from jaxtyping import Array, Bool, Float, Integer, Key, PyTree
 
 #: Told how many run-steps were done since the last call.
 Advanced = Callable[[float], None]
@@ -45,7 +45,7 @@ class AbstractPath(eqx.Module):
 
 
 # Long enough that calling the compiled block costs little beside it, short enough for the cache.
-BLOCK = 512
+BLOCK = 128
 _MOST_BLOCKS_AHEAD = 16  # how far the caller may run ahead of the computation
 
 
@@ -70,15 +70,22 @@ def _advance_block(
         return state, state
 
     last, after = jax.lax.scan(body, state, (noise, durations))
-    bad = ~jnp.isfinite(_sum_over_statistics(after))
-    first_bad = block * BLOCK + jnp.argmax(bad, axis=0) + 1
-    diverged = jnp.where(bad.any(0) & (diverged == NEVER), first_bad, diverged)
-    return last, diverged, after
+
+    def mark(diverged: Array) -> Array:
+        bad = ~jax.vmap(_finite)(after)
+        first_bad = block * BLOCK + jnp.argmax(bad, axis=0) + 1
+        return jnp.where(bad.any(0) & (diverged == NEVER), first_bad, diverged)
+
+    # What is not finite stays so: the end of the block tells whether to look for the step at all.
+    healthy = jnp.all(_finite(last))
+    return last, jax.lax.cond(healthy, lambda diverged: diverged, mark, diverged), after
 
 
-def _sum_over_statistics(after: PyTree) -> Float[Array, "steps lane"]:
-    leaves = jax.tree.leaves(after)
-    return jnp.asarray(sum(x.reshape(x.shape[0], -1, x.shape[-1]).sum(1) for x in leaves))
+def _finite(state: PyTree) -> Bool[Array, " lane"]:
+    """Whether every number of each run is finite."""
+    return jnp.isfinite(
+        jnp.asarray(sum(x.reshape(-1, x.shape[-1]).sum(0) for x in jax.tree.leaves(state)))
+    )
 
 
 def run_path(

@@ -44,7 +44,9 @@ def _advance(
 
 def _looks_finite(parameters: PyTree) -> Array:
     """Per run, from one entry of every row: an overflow reaches all entries of a row at once."""
-    entries = [x[..., 0].reshape(x.shape[0], -1).sum(1) for x in jax.tree.leaves(parameters)]
+    entries = [
+        x[..., 0].reshape(x.shape[0], -1).sum(1) for x in jax.tree.leaves(parameters) if x.size
+    ]
     return jnp.isfinite(jnp.asarray(sum(entries)))
 
 

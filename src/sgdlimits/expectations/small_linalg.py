@@ -1,14 +1,19 @@
-"""Cholesky and triangular solves of small matrices, unrolled.
+"""Cholesky factors and triangular solves of small matrices that may be singular.
 
-Vectorised over many runs, a library call per run costs far more than the arithmetic; written out,
-the compiler fuses everything into a few loops over the runs. Rank-deficient matrices are meant to
-work: late in training neurons align and their Gram matrix becomes singular.
+Vectorised over many runs, a library call per run costs far more than the arithmetic; up to a width
+of 8 the operations are written out, and the compiler fuses them into a few loops over the runs.
+Rank-deficient matrices are meant to work: late in training neurons align and their Gram matrix
+becomes singular.
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+MOST_UNROLLED = 8  # the written-out program grows like n^3
 _RELATIVE_ZERO = 1e-14  # a pivot below this fraction of the diagonal entry is rounding
+
+Rows = list[list[Array]]
 
 
 def cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -16,46 +21,76 @@ def cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
 
     A direction of zero variance gets a zero column.
     """
+    if matrix.shape[0] > MOST_UNROLLED:
+        return _cholesky_by_columns(matrix)
+    return stack(cholesky_rows(matrix))
+
+
+def cholesky_rows(matrix: Float[Array, "n n"]) -> Rows:
+    """The rows of L, entry by entry."""
     n = matrix.shape[0]
-    rows: list[list[Array]] = [[jnp.zeros(())] * n for _ in range(n)]
+    rows: Rows = [[jnp.zeros(())] * n for _ in range(n)]
     for j in range(n):
         pivot = matrix[j, j] - sum(rows[j][k] * rows[j][k] for k in range(j))
-        positive = pivot > _RELATIVE_ZERO * matrix[j, j]
-        # The inner "where" keeps the derivative of the square root finite in the branch not taken.
-        root = jnp.sqrt(jnp.where(positive, pivot, 1.0))
-        rows[j][j] = jnp.where(positive, root, 0.0)
+        rows[j][j], inverse = _root_and_inverse(pivot, matrix[j, j])
         for i in range(j + 1, n):
             rest = matrix[i, j] - sum(rows[i][k] * rows[j][k] for k in range(j))
-            rows[i][j] = jnp.where(positive, rest / root, 0.0)
-    return _stack(rows)
+            rows[i][j] = rest * inverse
+    return rows
+
+
+def _root_and_inverse(pivot: Array, diagonal: Array) -> tuple[Array, Array]:
+    """Root of the pivot and its inverse; zeros where the pivot is zero up to rounding."""
+    positive = pivot > _RELATIVE_ZERO * diagonal
+    # The inner "where" keeps the derivative finite in the branch not taken.
+    safe = jnp.where(positive, pivot, 1.0)
+    inverse = jnp.where(positive, jax.lax.rsqrt(safe), 0.0)
+    return safe * inverse, inverse
+
+
+def _cholesky_by_columns(matrix: Array) -> Array:
+    """One column after the other: a program of fixed size."""
+    diagonal, order = jnp.diagonal(matrix), jnp.arange(matrix.shape[0])
+
+    def column(rest: Array, j: Array) -> tuple[Array, Array]:
+        _, inverse = _root_and_inverse(rest[j, j], diagonal[j])
+        new = jnp.where(order >= j, rest[:, j] * inverse, 0.0)
+        return rest - new[:, None] * new[None, :], new
+
+    return jax.lax.scan(column, matrix, order)[1].T
 
 
 def solve_lower(factor: Float[Array, "n n"], right: Float[Array, "n m"]) -> Float[Array, "n m"]:
-    """X with factor X = right for lower triangular ``factor``; rows of zero pivots give zero."""
+    """X with factor X = right for a factor by ``cholesky``; rows of zero pivots give zero."""
     n = factor.shape[0]
+    regular = jnp.diagonal(factor) > 0
+    if n > MOST_UNROLLED:
+        # The columns of zero pivots are zero, so a one on their diagonal leaves the others alone.
+        filled = jnp.where(regular[:, None], factor, jnp.eye(n))
+        return jax.scipy.linalg.solve_triangular(
+            filled, jnp.where(regular[:, None], right, 0.0), lower=True
+        )
     solution: list[Array] = []
     for i in range(n):
         rest = right[i] - sum(factor[i, k] * solution[k] for k in range(i))
-        positive = factor[i, i] > 0
-        solution.append(jnp.where(positive, rest / jnp.where(positive, factor[i, i], 1.0), 0.0))
+        solution.append(jnp.where(regular[i], rest / jnp.where(regular[i], factor[i, i], 1.0), 0.0))
     return jnp.stack(solution)
 
 
-def matmul(left: Float[Array, "n k"], right: Float[Array, "k m"]) -> Float[Array, "n m"]:
-    """Matrix product as a sum of outer products."""
-    total = left[:, 0][:, None] * right[0][None, :]
-    for k in range(1, left.shape[1]):
-        total = total + left[:, k][:, None] * right[k][None, :]
+def dot(left: list[Array], right: list[Array]) -> Array:
+    """Sum of products, written out."""
+    total = left[0] * right[0]
+    for a, b in zip(left[1:], right[1:], strict=True):
+        total = total + a * b
     return total
 
 
-def matvec(matrix: Float[Array, "n k"], vector: Float[Array, " k"]) -> Float[Array, " n"]:
-    """Matrix times vector as a sum of columns."""
-    total = matrix[:, 0] * vector[0]
-    for k in range(1, matrix.shape[1]):
-        total = total + matrix[:, k] * vector[k]
-    return total
+def entries(array: Float[Array, "n *m"]) -> list:
+    """A vector or matrix as (nested) lists of its entries."""
+    parts = [array[i] for i in range(array.shape[0])]
+    return [entries(part) for part in parts] if array.ndim > 1 else parts
 
 
-def _stack(rows: list[list[Array]]) -> Array:
+def stack(rows: Rows) -> Array:
+    """The matrix with these entries."""
     return jnp.stack([jnp.stack(row) for row in rows])

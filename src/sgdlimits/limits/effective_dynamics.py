@@ -5,7 +5,7 @@ du = h(u) dt + sqrt(diffusion(u)/dim) dB. Ben Arous, Gheissari and Jagannath (20
 """
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -23,6 +23,9 @@ from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.limits.vector_field import jacobian
 from sgdlimits.models.base import AbstractModel, OneStepMoments, check_model
 from sgdlimits.models.statistics import AbstractStatistics, is_traced
+
+if TYPE_CHECKING:
+    from sgdlimits.analysis.basins import BasinProbabilities
 
 S = TypeVar("S", bound=AbstractStatistics)
 
@@ -118,23 +121,69 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     ) -> list[FixedPoint[S]]:
         """All zeros of the drift, with the eigenvalues of its Jacobian.
 
+        Zeros that are connected are one entry, with its ``dimension`` and ``neutral_directions``.
+
         Args:
             method: "formula" (exact, where the model has one), "search" (Newton from random
-                starts; knows nothing of the model but its drift), or "auto" (formula if any).
+                starts, and from where the flow leads half of them; knows nothing of the model but
+                its drift and its domain), or "auto" (formula if any).
             starts: number of random starts of the search.
             seed: seed of the search.
 
         Returns:
-            Fixed points sorted by their statistics in the order of ``names``. A point whose leading
-            eigenvalue vanishes is classified by following the flow from its neighbourhood.
+            Fixed points sorted by dimension, then by their statistics in the order of ``names``.
+            Where eigenvalues do not decide stability, the flow is followed from the neighbourhood.
 
         Raises:
             ValueError: for an unknown method, or "formula" where the model has none.
         """
         return fixed_points.find(self.model, self.sgd, method, starts, seed)
 
+    def basin_probabilities(
+        self,
+        *,
+        dim: int,
+        runs: int,
+        engine: str = "ode",
+        time: float = 100.0,
+        seed: int = 0,
+        initial: S | None = None,
+        components: list[FixedPoint[S]] | None = None,
+        radius: float = 0.1,
+        **options: Any,
+    ) -> "BasinProbabilities":
+        """Probability that a random start ends in each attracting fixed point or continuum.
+
+        Runs are simulated with ``engine``; from where they end the flow of the components' own
+        model is followed until it rests, and the run belongs to the component it rests in. So
+        ``time`` needs to decide the basin, not to wait for convergence.
+
+        Args:
+            dim, runs, engine, time, seed, initial: as in ``simulate``; ``initial`` defaults to the
+                papers' random start.
+            components: default ``fixed_points()``; for a mixture with noise, those of its
+                zero-noise limit where a formula knows them.
+            radius: distance within which a rested run belongs to a component.
+            options: further arguments of ``simulate``.
+
+        Returns:
+            Probabilities with standard errors, and the fraction that rests nowhere known.
+
+        Raises:
+            ValueError: for bad input, as ``simulate``.
+        """
+        # The engines stand above the limits; this method is where people look for it.
+        from sgdlimits.analysis.basins import basin_probabilities
+
+        return basin_probabilities(
+            self, dim, runs, engine, time, seed, initial, components, radius, options
+        )
+
     def linearise(self, u_star: S, *, tolerance: float = 1e-6) -> OrnsteinUhlenbeck:
         """The Ornstein-Uhlenbeck limit of sqrt(dim)*(u - u_star) at a fixed point.
+
+        At a point of the zero-noise limit that slides on walls, what is across them is pinned: A
+        and Sigma are projected onto the walls.
 
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
@@ -150,10 +199,13 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 f"u_star={u_star!r} is no fixed point: |drift| = {speed:.3g} exceeds "
                 f"tolerance={tolerance!r}. Take one from fixed_points()."
             )
+        walls = self.model.constraints(u_star, self.sgd)
+        onto = jnp.asarray(walls.projector)
         return OrnsteinUhlenbeck(
-            drift=jacobian(self.model, self.sgd, u_star),
-            diffusion=self.diffusion(u_star),
+            drift=jacobian(self.model, self.sgd, u_star) @ onto,
+            diffusion=onto @ self.diffusion(u_star) @ onto.T,
             names=self.names,
+            pinned=walls.normals,
         )
 
     def rescale(

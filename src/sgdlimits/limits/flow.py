@@ -38,6 +38,7 @@ def integrate(
     times: Float[Array, " times"],
     rtol: float,
     atol: float,
+    most_steps: int = _MOST_STEPS,
 ) -> Float[Array, "times n"]:
     """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist."""
     solution = diffrax.diffeqsolve(
@@ -49,7 +50,7 @@ def integrate(
         y0=y0,
         saveat=diffrax.SaveAt(ts=times),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol, dtmin=_SMALLEST_STEP),
-        max_steps=_MOST_STEPS,
+        max_steps=most_steps,
         throw=False,
     )
     assert solution.ys is not None
@@ -64,11 +65,12 @@ def solve_vectors(
     times: Float[Array, " times"],
     rtol: float,
     atol: float,
+    most_steps: int = _MOST_STEPS,
 ) -> Float[Array, "times batch statistics"]:
     """The ODE from every row of ``y0``."""
 
     def one(y: Array) -> Array:
-        return integrate(lambda t, y: drift_vector(model, sgd, y), y, times, rtol, atol)
+        return integrate(lambda t, y: drift_vector(model, sgd, y), y, times, rtol, atol, most_steps)
 
     return jax.vmap(one, out_axes=1)(y0)
 

@@ -19,16 +19,35 @@ class OrnsteinUhlenbeck(eqx.Module):
         drift: A, the Jacobian of the drift at the fixed point, per unit time.
         diffusion: Sigma, covariance per unit time.
         names: the statistics' names.
+        pinned: rows n with n.Y = 0 at all times, for walls of the zero-noise limit that the fixed
+            point slides on; A and Sigma have no part across them. Usually empty.
     """
 
     drift: Float[Array, "statistics statistics"]
     diffusion: Float[Array, "statistics statistics"]
     names: tuple[str, ...] = eqx.field(static=True)
+    pinned: Float[np.ndarray, "walls statistics"]
+
+    def __init__(
+        self,
+        drift: Float[Array, "statistics statistics"],
+        diffusion: Float[Array, "statistics statistics"],
+        names: tuple[str, ...],
+        pinned: Float[np.ndarray, "walls statistics"] | None = None,
+    ):
+        self.drift, self.diffusion, self.names = drift, diffusion, names
+        self.pinned = np.zeros((0, len(names))) if pinned is None else np.asarray(pinned)
+
+    def _free(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Orthonormal basis (columns) of the directions that move, and A and Sigma in it."""
+        basis = linalg.null_space(self.pinned) if len(self.pinned) else np.eye(len(self.names))
+        a, sigma = (basis.T @ np.asarray(x) @ basis for x in (self.drift, self.diffusion))
+        return basis, a, sigma
 
     @property
     def stable(self) -> bool:
-        """Whether every eigenvalue of A has negative real part."""
-        return bool(np.real(np.linalg.eigvals(np.asarray(self.drift))).max() < 0)
+        """Whether every eigenvalue of A (on what is not pinned) has negative real part."""
+        return bool(np.real(np.linalg.eigvals(self._free()[1])).max() < 0)
 
     def stationary_covariance(self) -> np.ndarray:
         """C with A C + C Aᵀ + Sigma = 0: covariance of sqrt(dim) u at rest.
@@ -42,8 +61,8 @@ class OrnsteinUhlenbeck(eqx.Module):
                 f"{np.linalg.eigvals(np.asarray(self.drift))}. It has no stationary covariance; "
                 "use covariance(times)."
             )
-        a = np.asarray(self.drift)
-        covariance = linalg.solve_continuous_lyapunov(a, -np.asarray(self.diffusion))
+        basis, a, sigma = self._free()
+        covariance = basis @ linalg.solve_continuous_lyapunov(a, -sigma) @ basis.T
         return (covariance + covariance.T) / 2
 
     def mean(self, times: Sequence[float] | np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -74,11 +93,12 @@ class OrnsteinUhlenbeck(eqx.Module):
         Raises:
             ValueError: if that mode oscillates (complex eigenvalue).
         """
-        values, vectors = np.linalg.eig(np.asarray(self.drift).T)
+        basis, a, _ = self._free()
+        values, vectors = np.linalg.eig(a.T)
         index = int(np.argmax(np.real(values)))
         if abs(np.imag(values[index])) > 1e-12:
             raise ValueError(f"The leading mode oscillates: eigenvalue {values[index]}.")
-        left = np.real(vectors[:, index])
+        left = basis @ np.real(vectors[:, index])
         left = left * np.sign(left[np.argmax(np.abs(left))]) / np.linalg.norm(left)
         return float(np.real(values[index])), left, float(left @ np.asarray(self.diffusion) @ left)
 

@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Float
 
@@ -24,5 +25,9 @@ def jacobian(
     model: AbstractModel[S], sgd: OnlineSGD, u: S
 ) -> Float[Array, "statistics statistics"]:
     """Dh at one state, rows and columns in the order of ``names``."""
-    model, sgd = dynamic(model), dynamic(sgd)
-    return jax.jacfwd(lambda y: drift_vector(model, sgd, y))(u.vector)
+    return _jacobian(dynamic(model), dynamic(sgd), u.vector)
+
+
+@eqx.filter_jit
+def _jacobian(model: AbstractModel, sgd: OnlineSGD, y: Array) -> Array:
+    return jax.jacfwd(lambda y: drift_vector(model, sgd, y))(y)

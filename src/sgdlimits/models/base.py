@@ -9,10 +9,12 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.models.fixed_sets import FixedSet
 from sgdlimits.models.statistics import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
@@ -26,6 +28,29 @@ class OneStepMoments(NamedTuple):
 
     mean: Float[Array, "*batch statistics"]
     covariance: Float[Array, "*batch statistics statistics"]
+
+
+class Constraints(NamedTuple):
+    """Walls that a state slides on because the drift pushes towards them from both sides.
+
+    To first order in a displacement y from the state: normals @ y = 0, enforced infinitely fast by
+    moving along ``forces``.
+    """
+
+    normals: np.ndarray  # (constraints, statistics)
+    forces: np.ndarray  # (constraints, statistics)
+
+    @classmethod
+    def create(cls, size: int, normals: list[Array], forces: list[Array]) -> "Constraints":
+        """From lists of vectors, possibly empty."""
+        stack = [np.asarray(x, dtype=float).reshape(-1, size) for x in (normals, forces)]
+        return cls(*stack)
+
+    @property
+    def projector(self) -> np.ndarray:
+        """P with normals P = 0 and P forcesᵀ = 0: what the walls leave of a displacement."""
+        inner = self.normals @ self.forces.T
+        return np.eye(self.normals.shape[1]) - self.forces.T @ np.linalg.solve(inner, self.normals)
 
 
 class AbstractModel(eqx.Module, Generic[S]):
@@ -133,6 +158,10 @@ class AbstractModel(eqx.Module, Generic[S]):
         f, g = self.population_drift(u, sgd), self.corrector(u, sgd)
         return jax.tree.map(lambda f, g: g - f, f, g)
 
+    def constraints(self, u: S, sgd: OnlineSGD) -> Constraints:
+        """Walls that the state ``u`` (concrete) slides on; default none."""
+        return Constraints.create(len(self.template.names), [], [])
+
     @abstractmethod
     def diffusion_factor(self, u: S, sgd: OnlineSGD) -> Float[Array, "statistics noises"]:
         """B with B Bᵀ = limit of step * Cov(increment / delta)."""
@@ -161,9 +190,32 @@ class AbstractModel(eqx.Module, Generic[S]):
     def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> S:
         """Random valid statistics (count,) wide enough to find every fixed point from."""
 
-    def known_fixed_points(self, sgd: OnlineSGD) -> list[S] | None:
-        """Fixed points by formula; None where the model has no formula."""
+    def neighbours(self, u: S, rng: np.random.Generator, count: int, radius: float) -> S:
+        """Random valid statistics (at most ``count``) at a distance of order ``radius`` of ``u``.
+
+        Default: random directions, those that lead out of the domain left out.
+        """
+        kept = []
+        for direction in rng.standard_normal((count, len(self.template.names))):
+            move = radius * direction / np.linalg.norm(direction)
+            near = u.with_vector(u.vector + move)
+            try:
+                self.check_statistics(near)
+            except ValueError:
+                continue
+            kept.append(np.asarray(near.vector))
+        return u.with_vector(jnp.asarray(np.array(kept).reshape(-1, len(self.template.names))))
+
+    def known_fixed_points(self, sgd: OnlineSGD) -> list[FixedSet] | None:
+        """All fixed points by formula, one entry per connected set; None without a formula."""
         return None
+
+    def zero_noise(self) -> "AbstractModel[S]":
+        """The model whose fixed points and basins stand for this one's; default itself.
+
+        Mixtures give their limit snr = inf, where fixed points are known by formula.
+        """
+        return self
 
     def citations(self) -> tuple[str, ...]:
         """The papers that this model comes from."""

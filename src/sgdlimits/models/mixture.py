@@ -51,6 +51,7 @@ class GaussianMixture(eqx.Module):
     gram: Matrix = eqx.field(static=True)
     probabilities: tuple[float, ...]
     snr: tuple[float, ...]
+    noiseless: tuple[bool, ...] = eqx.field(static=True)  # classes with snr = inf
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class GaussianMixture(eqx.Module):
         row = _row("snr", snr, allow_infinite=True)
         self.snr = row * classes if len(row) == 1 else row
         self._check(classes, directions)
+        self.noiseless = tuple(value == math.inf for value in self.snr)
 
     def _check(self, classes: int, directions: int) -> None:
         if len(self.labels) != classes:

@@ -5,7 +5,6 @@ from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.models.mixture import GaussianMixture
-from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.network import (
     Network,
     binary_cross_entropy,
@@ -13,9 +12,11 @@ from sgdlimits.models.network import (
     softmax_cross_entropy,
     two_layer_relu,
 )
+from sgdlimits.models.relu_mixture import ReluMixture
+from sgdlimits.models.softmax_mixture import SoftmaxMixture
 
 
-def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> MultiIndexModel:
+def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> ReluMixture:
     """Two classes at ±mu, |mu| = 1, equally likely; a two-layer ReLU network with a sigmoid.
 
     At width 2: 7 statistics (v, m, and the upper triangle of Q).
@@ -29,10 +30,12 @@ def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> Mu
     """
     data = GaussianMixture([[1.0], [-1.0]], [1, 0], snr=snr)
     network = Network(two_layer_relu, width=width, kinks=(0.0,))
-    return MultiIndexModel(data=data, network=network, loss=binary_cross_entropy, ridge=ridge)
+    return ReluMixture(
+        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, rule=None
+    )
 
 
-def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> MultiIndexModel:
+def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> ReluMixture:
     """Four equally likely classes: label 1 at ±mu, label 0 at ±nu, orthonormal mu and nu.
 
     4 width + width (width - 1)/2 statistics: v, M = (m^mu, m^nu), and the upper triangle of Q.
@@ -47,7 +50,9 @@ def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> Mult
     """
     data = GaussianMixture([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0, 0], snr=snr)
     network = Network(two_layer_relu, width=width, kinks=(0.0,))
-    return MultiIndexModel(data=data, network=network, loss=binary_cross_entropy, ridge=ridge)
+    return ReluMixture(
+        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, rule=None
+    )
 
 
 def k_gmm(
@@ -56,7 +61,7 @@ def k_gmm(
     probabilities: ArrayLike | None = None,
     snr: ArrayLike = 10.0,
     ridge: float = 0.01,
-) -> MultiIndexModel:
+) -> SoftmaxMixture:
     """k classes with one mean each, softmax regression; no second layer, so v has length 0.
 
     Args:
@@ -82,4 +87,6 @@ def k_gmm(
         raise ValueError(f"classes={classes!r}: means_gram has {k} rows; leave one of them out.")
     data = GaussianMixture(np.eye(k), np.eye(k), gram=gram, probabilities=probabilities, snr=snr)
     network = Network(linear, width=k, layer=0)
-    return MultiIndexModel(data=data, network=network, loss=softmax_cross_entropy, ridge=ridge)
+    return SoftmaxMixture(
+        data=data, network=network, loss=softmax_cross_entropy, ridge=ridge, rule=None
+    )

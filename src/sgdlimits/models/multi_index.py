@@ -7,7 +7,10 @@ One sample is seen through s = W X and f = F X alone. With g = dl/ds and h = dl/
 whose exact law in (v, M, Q) and whose moments follow from Gaussian integrals of g and h.
 """
 
+import dataclasses
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
@@ -17,13 +20,17 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.expectations.rules import AbstractRule, default_rule
-from sgdlimits.expectations.small_linalg import cholesky, matmul, matvec, solve_lower
-from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
+from sgdlimits.models.chain_kernel import Sample, advance
 from sgdlimits.models.mixture import GaussianMixture
+from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.overlaps import Statistics
+from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
 
 
@@ -42,15 +49,6 @@ class ChainState(NamedTuple):
     rest: Array
 
 
-class _Sample(NamedTuple):
-    """One sample as the chain sees it."""
-
-    e: Array  # coordinates of X in an orthonormal basis of the frame's span
-    xi: Array  # ... of the neurons' rest, times the noise's deviation
-    outside: Array  # squared norm of everything else
-    label: Array
-
-
 class _ClassNodes(NamedTuple):
     """Nodes of one class; arrays (replicates, nodes, ...)."""
 
@@ -59,15 +57,6 @@ class _ClassNodes(NamedTuple):
     f: Array
     z: Array
     slope: Array  # (directions, width): how the mean of f given z depends on z
-
-
-class Moments(NamedTuple):
-    """Expectations over one sample, at unit step: increments are minus delta times these."""
-
-    h: Array
-    gf: Array
-    gs: Array
-    gg: Array  # weighted with the noise variance of the class
 
 
 class MultiIndexModel(AbstractModel[Statistics]):
@@ -250,7 +239,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         """M = B Rᵀ, Q = B Bᵀ + rest."""
         return Statistics(state.v, state.B @ self.data.root.T, state.B @ state.B.T + state.rest)
 
-    def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> _Sample:
+    def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
         """Classes, two Gaussian blocks and one chi-square a step."""
         p, r = self.network.width, self.data.directions
         key_class, key_noise = jax.random.split(key)
@@ -258,7 +247,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         z = jax.random.normal(key_noise, (r + p + constants.normals, steps))
         deviation = self.data.deviations[index]
         means = jnp.asarray(self.data.coefficients) @ self.data.root
-        return _Sample(
+        return Sample(
             e=means[index] + (deviation * z[:r]).T,
             xi=(deviation * z[r : r + p]).T,
             outside=deviation**2 * constants.from_normals(z[r + p :]),
@@ -266,27 +255,20 @@ class MultiIndexModel(AbstractModel[Statistics]):
         )
 
     def chain_step(
-        self, state: ChainState, noise: _Sample, sgd: OnlineSGD, dim: Float[Array, ""]
+        self, state: ChainState, noise: Sample, sgd: OnlineSGD, dim: Float[Array, ""]
     ) -> ChainState:
         """One exact step; the rest stays positive semidefinite as a sum of squares."""
-        delta = sgd.delta(dim)
-        v, B, rest = state
-        L = cholesky(rest)
-        s = matvec(B, noise.e) + matvec(L, noise.xi)
-        g, h = self._gradients(v, s, noise.label)
-        shrink = 1 - delta * self.ridge
-        kick = delta * g
-        L = shrink * L - kick[:, None] * noise.xi[None, :]
-        return ChainState(
-            v - delta * sgd.second_layer_rate * (h + self.ridge * v),
-            shrink * B - kick[:, None] * noise.e[None, :],
-            matmul(L, L.T) + noise.outside * kick[:, None] * kick[None, :],
-        )
+        delta, (v, B, rest) = sgd.delta(dim), state
+        B, rest, h = advance(
+            B, rest, noise, lambda s: self._gradients(v, s, noise.label),
+            delta, 1 - delta * self.ridge,
+        )  # fmt: skip
+        return ChainState(v - delta * sgd.second_layer_rate * (h + self.ridge * v), B, rest)
 
     # -- 4. one-step moments -------------------------------------------------------------------
 
     def _over_classes(self, u: Statistics, function: Callable[..., PyTree]) -> PyTree:
-        """Mixture expectation of ``function(c, a, nodes)``, any tree of arrays.
+        """Expectation of ``function(c, a, nodes)``, any tree of arrays, over the noisy classes.
 
         ``nodes`` holds weights (replicates, nodes), preactivations s, conditional means of the
         frame's projections f and the normal variables z. Classes one after the other, so that the
@@ -304,13 +286,26 @@ class MultiIndexModel(AbstractModel[Statistics]):
             f = gram @ a + deviation * nodes.z @ slope.T
             return function(c, a, _ClassNodes(nodes.weight, s, f, nodes.z, slope))
 
-        classes = jnp.arange(len(self.data.coefficients))
-        inputs = (classes, jnp.asarray(self.data.coefficients), self.data.deviations)
+        classes = np.flatnonzero(~np.array(self.data.noiseless))
+        inputs = (
+            jnp.asarray(classes),
+            jnp.asarray(self.data.coefficients)[classes],
+            self.data.deviations[classes],
+        )
         each = jax.lax.map(of_class, inputs)
-        return jax.tree.map(lambda x: jnp.tensordot(self.data.weights, x, axes=1), each)
+        return jax.tree.map(lambda x: jnp.tensordot(self.data.weights[classes], x, axes=1), each)
 
     def moments(self, u: Statistics) -> Moments:
         """The expectations behind drift and corrector; the first axis are the rule's replicates."""
+        noisy = self._noisy_moments(u)
+        if not any(self.data.noiseless):
+            return noisy
+        points = self._points(u).moments(u.M, self._background(u, noisy))
+        return jax.tree.map(jnp.add, noisy, points)
+
+    def _noisy_moments(self, u: Statistics) -> Moments:
+        if all(self.data.noiseless):
+            return Moments.zeros(self.network.layer, self.network.width, self.data.directions)
 
         def of_class(c: Array, a: Array, nodes: _ClassNodes) -> Moments:
             label, variance = jnp.asarray(self.data.labels)[c], self.data.deviations[c] ** 2
@@ -324,6 +319,34 @@ class MultiIndexModel(AbstractModel[Statistics]):
             )
 
         return self._over_classes(u, of_class)
+
+    # -- classes without noise -----------------------------------------------------------------
+
+    def _points(self, u: Statistics) -> Points:
+        coefficients, noiseless = np.array(self.data.coefficients), self.data.noiseless
+        return Points(
+            lambda c, s: self._gradients(u.v, s, jnp.asarray(self.data.labels)[c]),
+            jnp.asarray(coefficients),
+            self.data.weights * jnp.asarray(noiseless),
+            jnp.asarray(self.data.gram),
+            walls(coefficients, noiseless, self.network.kinks),
+        )
+
+    def _background(self, u: Statistics, noisy: Moments) -> Array:
+        """What drives -dM/dt beside the classes without noise."""
+        return jnp.mean(noisy.gf, axis=0) + self.ridge * u.M
+
+    def constraints(self, u: Statistics, sgd: OnlineSGD) -> Constraints:
+        """Walls of the zero-noise limit that ``u`` slides on, and where each pushes."""
+        zero, normals, forces = self.template, [], []
+        if any(self.data.noiseless):
+            slides, pushes = _pushes(dynamic(self), u)
+            for wall, i in np.argwhere(np.asarray(slides)):
+                force = jax.tree.map(lambda x, w=wall, i=i: x[w, i], pushes)
+                normal = zero.M.at[i].set(jnp.asarray(self._points(u).walls[wall].normal))
+                normals.append(Statistics(zero.v, normal, zero.Q).vector)
+                forces.append(Statistics(zero.v, -force.gf, -force.gs - force.gs.T).vector)
+        return Constraints.create(len(zero.names), normals, forces)
 
     def population_drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
         """f: E[h], E[g fᵀ], E[g sᵀ + s gᵀ], and the ridge."""
@@ -394,14 +417,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
                 else:
                     norm2 = a @ gram @ a + 2 * deviation * (a @ nodes.slope) @ z
                     inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z) + dim - p))
-                gs = g[:, None] * s
-                mean = Statistics(
-                    -sgd.second_layer_rate * (h + self.ridge * u.v),
-                    -(g[:, None] * f + self.ridge * u.M),
-                    -(1 - delta * self.ridge) * (gs + gs.T)
-                    - (2 - delta * self.ridge) * self.ridge * u.Q
-                    + inflation * gg,
-                ).vector
+                mean = self._increment(u, sgd, delta, g, h, s, f, inflation)
                 in_f = -g[:, None, None] * spread[:r].reshape(1, r, -1)
                 columns = [jnp.zeros((h.size, spread.shape[1])), in_f.reshape(p * r, -1)]
                 if dim is None:
@@ -416,8 +432,35 @@ class MultiIndexModel(AbstractModel[Statistics]):
             second = jnp.einsum("rn,rnck,rncl->kl", weight, values, values)
             return mean, second
 
-        mean, second = self._over_classes(u, of_class)
+        size = len(self.template.names)
+        mean, second = jnp.zeros(size), jnp.zeros((size, size))
+        if not all(self.data.noiseless):
+            mean, second = self._over_classes(u, of_class)
+        if any(self.data.noiseless):
+            points = self._points(u)
+            s = points.coefficients @ u.M.T
+            g = points.slide(u.M, self._background(u, self._noisy_moments(u))).mean
+            _, h = jax.vmap(points.gradient)(jnp.arange(len(s)), s)
+            norm2 = jnp.einsum("ci,ci->c", points.coefficients, points.reach)
+            each = jax.vmap(partial(self._increment, u, sgd, delta))(
+                g, h, s, points.reach, delta * norm2
+            )
+            mean = mean + points.weights @ each
+            second = second + jnp.einsum("c,ck,cl->kl", points.weights, each, each)
         return mean, second - mean[:, None] * mean
+
+    def _increment(
+        self, u: Statistics, sgd: OnlineSGD, delta, g, h, s, f, inflation
+    ) -> Float[Array, " statistics"]:
+        """Increment/delta on a sample with projections s and f; inflation = delta |X|^2."""
+        gs = g[:, None] * s
+        return Statistics(
+            -sgd.second_layer_rate * (h + self.ridge * u.v),
+            -(g[:, None] * f + self.ridge * u.M),
+            -(1 - delta * self.ridge) * (gs + gs.T)
+            - (2 - delta * self.ridge) * self.ridge * u.Q
+            + inflation * g[:, None] * g,
+        ).vector
 
     # -- laws and landmarks --------------------------------------------------------------------
 
@@ -456,13 +499,61 @@ class MultiIndexModel(AbstractModel[Statistics]):
         orthonormal, _ = jnp.linalg.qr(z.T)
         return Parameters(v, B @ basis + cholesky(rest) @ orthonormal.T)
 
+    def zero_noise(self) -> "MultiIndexModel":
+        """The limit snr = inf, where there is a formula for its fixed points."""
+        points = tuple(math.inf for _ in self.data.snr)
+        data = GaussianMixture(
+            self.data.coefficients,
+            self.data.labels,
+            gram=self.data.gram,
+            probabilities=self.data.probabilities,
+            snr=points,
+        )
+        limit = dataclasses.replace(self, data=data)
+        return self if limit.known_fixed_points(OnlineSGD()) is None else limit
+
     def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:
-        """Random second layers and overlaps of order one; half of the points with small rest."""
+        """Random second layers and overlaps of order one; half of the points with small rest.
+
+        Without noise also on the walls, where fixed points may be found from nowhere else: neurons
+        that are zero, or blind to some of the classes.
+        """
         p, r = self.network.width, self.data.directions
         shrink = np.where(np.arange(count) % 2 == 0, 1.0, 10 ** rng.uniform(-4, 0, count))
         factor = rng.standard_normal((count, p, p)) * np.sqrt(shrink / p)[:, None, None]
         B = 1.5 * rng.standard_normal((count, p, r))
         v = 1.5 * rng.standard_normal((count, self.network.layer))
-        rest = factor @ np.swapaxes(factor, -1, -2)
         root = np.asarray(self.data.root)
-        return Statistics(v, B @ root.T, B @ np.swapaxes(B, -1, -2) + rest)
+        M, rest = B @ root.T, factor @ np.swapaxes(factor, -1, -2)
+        if any(self.data.noiseless):
+            for wall in self._points(self.template).walls:
+                on = (rng.uniform(size=(count, p)) < 0.5)[..., None]
+                away = M @ wall.normal - wall.offset
+                M = np.where(on, M - away[..., None] * wall.normal, M)
+            zero = rng.uniform(size=(count, p)) < 0.2
+            M = np.where(zero[..., None], 0.0, M)
+            if self.network.layer == p:
+                v = np.where(zero, 0.0, v)
+        B = np.linalg.solve(root, np.swapaxes(M, -1, -2))
+        return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
+
+    def neighbours(
+        self, u: Statistics, rng: np.random.Generator, count: int, radius: float
+    ) -> Statistics:
+        """Moves v, M, and the rest within the positive semidefinite matrices."""
+        p, r = self.network.width, self.data.directions
+        dv = rng.standard_normal((count, self.network.layer))
+        dM, factor = rng.standard_normal((count, p, r)), rng.standard_normal((count, p, p))
+        scale = radius / np.sqrt((dv**2).sum(-1) + (dM**2).sum((-2, -1)))
+        M = np.asarray(u.M) + scale[:, None, None] * dM
+        B = np.linalg.solve(np.asarray(self.data.root), np.swapaxes(M, -1, -2))
+        rest = np.asarray(u.R_perp(jnp.asarray(self.data.gram)))
+        rest = rest + scale[:, None, None] / p * factor @ np.swapaxes(factor, -1, -2)
+        v = np.asarray(u.v) + scale[:, None] * dv
+        return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
+
+
+@eqx.filter_jit
+def _pushes(model: MultiIndexModel, u: Statistics) -> tuple[Array, Moments]:
+    background = model._background(u, model._noisy_moments(u))
+    return model._points(u).pushes(u.M, background)

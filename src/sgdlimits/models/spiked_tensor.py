@@ -16,6 +16,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.models import spiked_tensor_phases as phases
 from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.models.fixed_sets import FixedSet
 from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
 from sgdlimits.randomness.chi_square import ChiSquare
 
@@ -333,12 +334,12 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
         m = rng.uniform(-m_max, m_max, count) * shrink
         return SpikedStatistics(m, rng.uniform(0, 1.2 * float(sgd.step), count) * shrink)
 
-    def known_fixed_points(self, sgd: OnlineSGD) -> list[SpikedStatistics]:
+    def known_fixed_points(self, sgd: OnlineSGD) -> list[FixedSet]:
         """Proposition 3.2 for any step and ridge, corrected for odd orders."""
         points = phases.fixed_points(
             self.order, float(self.snr), float(sgd.step), float(self.ridge)
         )
-        return [SpikedStatistics(m, r2) for m, r2 in points]
+        return [FixedSet(SpikedStatistics(m, r2)) for m, r2 in points]
 
 
 def _nonzero(x: Array) -> Array:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _BGJ = "Ben Arous, Gheissari, Jagannath (2022)"
+_BGHJ = "Ben Arous, Gheissari, Huang, Jagannath (2023)"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,27 @@ _ALL = (
         "Spiked tensors: warm starts that fail, and the corrected limit at the snr threshold",
         "bgj_spiked_tensor",
         "warm_starts_and_threshold",
+    ),
+    Entry(
+        "bgj-xor-cold-start",
+        f"{_BGJ}, Section 5; {_BGHJ}, Theorem 2.6",
+        "XOR mixture from a random start: leaving M = 0 takes log d, not a constant time",
+        "bgj_xor_cold_start",
+        "cold_start",
+    ),
+    Entry(
+        "bgj-correctors",
+        f"{_BGJ}, Theorem 2.2, Props. 3.1 and 4.1",
+        "What the corrector does at critical and subcritical step sizes",
+        "bgj_correctors",
+        "correctors",
+    ),
+    Entry(
+        "bghj-dynamics",
+        f"{_BGHJ}, Fig. 2.3 right",
+        "Ten Gaussian classes: overlaps along training, their limit and their end points",
+        "bghj_dynamics",
+        "dynamics",
     ),
 )
 

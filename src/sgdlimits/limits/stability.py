@@ -1,0 +1,147 @@
+"""Whether solutions that start near a fixed point stay near it."""
+
+from typing import NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from sgdlimits._tracing import dynamic
+from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.limits import flow
+from sgdlimits.limits.vector_field import drift_vector, jacobian
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.statistics import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+_NEUTRAL = 1e-7  # |real part| below which linear stability does not decide
+_RADIUS = 1e-3
+_STARTS, _STARTS_IN_TIME = 256, 32
+_TRIAL = 1e-6  # displacement at which the derivative is tried
+
+
+class Linear(NamedTuple):
+    """The drift to first order in a displacement, on the walls that the point slides on."""
+
+    rates: np.ndarray  # A P: Jacobian after the projection onto the walls
+    projector: np.ndarray
+    eigenvalues: np.ndarray  # by decreasing real part; -inf for every wall
+
+    def neutral(self, dimension: int) -> np.ndarray:
+        """The ``dimension`` slowest directions, orthonormal rows."""
+        walls = np.eye(len(self.rates)) - self.projector
+        _, _, vectors = np.linalg.svd(np.concatenate([self.rates, 1e3 * walls]))
+        return vectors[len(vectors) - dimension :]
+
+
+def linear(model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics) -> Linear:
+    """Jacobian and eigenvalues at a fixed point."""
+    walls = model.constraints(u, sgd)
+    projector, count = walls.projector, len(walls.normals)
+    rates = np.asarray(jacobian(model, sgd, u)) @ projector
+    basis = _image(projector)  # the projection alone has a zero for every wall: leave those out
+    inside = np.linalg.lstsq(basis, rates @ basis, rcond=None)[0] if count else rates
+    values = np.linalg.eigvals(inside)
+    eigenvalues = np.concatenate([values[np.argsort(-np.real(values))], np.full(count, -np.inf)])
+    if np.abs(np.imag(values)).max(initial=0) <= 1e-10 * np.abs(rates).max():
+        eigenvalues = np.sort(np.real(eigenvalues))[::-1]
+    return Linear(rates, projector, eigenvalues)
+
+
+def _image(projector: np.ndarray) -> np.ndarray:
+    left, values, _ = np.linalg.svd(projector)
+    return left[:, values > 0.5]  # an oblique projector's nonzero singular values are at least 1
+
+
+def stays(
+    model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics, local: Linear, dimension: int
+) -> bool:
+    """By the eigenvalues, but for ``dimension`` neutral ones; where more vanish, by the flow."""
+    rest = local.eigenvalues[dimension:]
+    leading = rest[0].real if rest.size else -np.inf
+    smooth = _is_smooth(model, sgd, u, local)
+    if smooth and abs(leading) > _NEUTRAL:
+        return bool(leading < 0)
+    centre = np.asarray(u.vector)
+    if dimension or not smooth:
+        return not _leaves_in_time(model, sgd, centre, local)
+    return not _leaves(model, sgd, centre)
+
+
+def _is_smooth(model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics, local: Linear) -> bool:
+    """Whether the drift has the derivative that was computed, on both sides of every coordinate."""
+    moves = _TRIAL * np.concatenate([local.projector.T, -local.projector.T])
+    states = jnp.asarray(np.asarray(u.vector) + moves)
+    found = np.asarray(_drifts(dynamic(model), dynamic(sgd), states))
+    scale = 1 + np.abs(local.rates).max()
+    return bool(np.abs(found - moves @ local.rates.T).max() <= 1e-2 * _TRIAL * scale)
+
+
+@eqx.filter_jit
+def _drifts(model: AbstractModel, sgd: OnlineSGD, states: Array) -> Array:
+    return jax.vmap(lambda y: drift_vector(model, sgd, y))(states)
+
+
+@eqx.filter_jit
+def _furthest(
+    model: AbstractModel,
+    sgd: OnlineSGD,
+    centre: Float[Array, " statistics"],
+    starts: Float[Array, "starts statistics"],
+    radius: float,
+) -> Float[Array, " starts"]:
+    """Largest distance from the centre along the flow, followed by arc length for 20 radii.
+
+    By arc length, because near a degenerate point the flow in time is arbitrarily slow.
+    """
+
+    def direction(y: Array) -> Array:
+        h = drift_vector(model, sgd, y)
+        return h / jnp.maximum(jnp.sqrt(jnp.sum(h * h)), 1e-300)
+
+    def step(y: Array, _: None) -> tuple[Array, Array]:
+        middle = y + radius / 40 * direction(y)
+        y = y + radius / 20 * direction(middle)
+        return y, jnp.sqrt(jnp.sum((y - centre) ** 2))
+
+    return jax.vmap(lambda y: jnp.max(jax.lax.scan(step, y, length=400)[1]))(starts)
+
+
+def _leaves(model: AbstractModel, sgd: OnlineSGD, centre: np.ndarray) -> bool:
+    """At an isolated smooth point."""
+    starts = _around(model, centre, _RADIUS)
+    if not len(starts):
+        return False
+    distances = _furthest(
+        dynamic(model), dynamic(sgd), jnp.asarray(centre), jnp.asarray(starts), _RADIUS
+    )
+    return bool(np.nanmax(np.asarray(distances)) > 5 * _RADIUS)
+
+
+def _leaves_in_time(
+    model: AbstractModel, sgd: OnlineSGD, centre: np.ndarray, local: Linear
+) -> bool:
+    """On a continuum or at a kink: along it one drifts by the order of the displacement."""
+    starts = _around(model, centre, _RADIUS)[:_STARTS_IN_TIME]
+    if not len(starts):
+        return False
+    # Growth at a hundredth of the fastest rate has left the neighbourhood by the longer time.
+    longest = np.log(100) * 100 / max(np.abs(local.rates).max(), 1e-3)
+    for time in (longest / 30, longest):
+        ends = flow.solve_vectors(
+            dynamic(model), dynamic(sgd), jnp.asarray(starts), jnp.asarray([time]), 1e-8, 1e-10
+        )
+        distances = np.linalg.norm(np.asarray(ends)[-1] - centre, axis=-1)
+        if np.nanmax(distances) > 30 * _RADIUS:
+            return True
+    return False
+
+
+def _around(model: AbstractModel, centre: np.ndarray, radius: float) -> np.ndarray:
+    """Random valid states at a distance of about ``radius``."""
+    rng = np.random.default_rng(0)
+    around = model.neighbours(model.template.with_vector(jnp.asarray(centre)), rng, _STARTS, radius)
+    return np.asarray(around.vector)
