@@ -326,9 +326,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
         coefficients, noiseless = np.array(self.data.coefficients), self.data.noiseless
         return Points(
             lambda c, s: self._gradients(u.v, s, jnp.asarray(self.data.labels)[c]),
-            jnp.asarray(coefficients),
-            self.data.weights * jnp.asarray(noiseless),
-            jnp.asarray(self.data.gram),
+            coefficients,
+            self.data.weights * jnp.asarray(noiseless, float),
+            np.array(self.data.gram),
             walls(coefficients, noiseless, self.network.kinks),
         )
 
@@ -438,12 +438,12 @@ class MultiIndexModel(AbstractModel[Statistics]):
             mean, second = self._over_classes(u, of_class)
         if any(self.data.noiseless):
             points = self._points(u)
-            s = points.coefficients @ u.M.T
+            s = jnp.asarray(points.coefficients) @ u.M.T
             g = points.slide(u.M, self._background(u, self._noisy_moments(u))).mean
             _, h = jax.vmap(points.gradient)(jnp.arange(len(s)), s)
-            norm2 = jnp.einsum("ci,ci->c", points.coefficients, points.reach)
+            norm2 = jnp.asarray((points.coefficients * points.reach).sum(1))
             each = jax.vmap(partial(self._increment, u, sgd, delta))(
-                g, h, s, points.reach, delta * norm2
+                g, h, s, jnp.asarray(points.reach), delta * norm2
             )
             mean = mean + points.weights @ each
             second = second + jnp.einsum("c,ck,cl->kl", points.weights, each, each)

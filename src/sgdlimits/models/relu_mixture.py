@@ -83,7 +83,11 @@ class ReluMixture(MultiIndexModel):
         return "neurons in " + ", ".join(names) if ordered else "bins {" + ", ".join(names) + "}"
 
     def _distance(self, u: Statistics, bins: tuple[int, ...], masses: list[float]) -> np.ndarray:
-        """Distance of (v, M) to the component, in the Euclidean norm."""
+        """Distance of (v, M) to the component, in the Euclidean norm.
+
+        Exact near it; from far away every neuron goes to the bin that it is nearest to, although
+        another assignment may be closer.
+        """
         v, M = np.asarray(u.v), np.asarray(u.M)
         total = (v**2).sum(-1) + (M**2).sum((-2, -1))
         if not bins:
@@ -98,8 +102,8 @@ class ReluMixture(MultiIndexModel):
             placed = np.diagonal(overlap, axis1=-2, axis2=-1) * np.sqrt([masses[c] for c in bins])
             gain = placed.sum(-1)
         else:
-            best = overlap.max(-1, keepdims=True)
-            mine = np.where((overlap == best) & (overlap > 0), overlap, 0.0)
+            best = overlap.argmax(-1)[..., None] == np.arange(len(bins))
+            mine = np.where(best, np.maximum(overlap, 0.0), 0.0)
             gain = (np.sqrt((mine**2).sum(-2)) * np.sqrt([masses[c] for c in bins])).sum(-1)
         squared = total - 2 * gain + 2 * sum(masses[c] for c in bins)
         return np.sqrt(np.maximum(squared, 0.0))

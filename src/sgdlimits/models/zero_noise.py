@@ -15,7 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from sgdlimits.models.moments import Moments
 
@@ -66,15 +66,27 @@ class Points(NamedTuple):
     """
 
     gradient: Callable[[Array, Array], tuple[Array, Array]]
-    coefficients: Float[Array, "classes directions"]
+    coefficients: np.ndarray  # (classes, directions)
     weights: Float[Array, " classes"]  # zero for classes with noise
-    gram: Float[Array, "directions directions"]
+    gram: np.ndarray
     walls: list[Wall]
 
     @property
-    def reach(self) -> Float[Array, "classes directions"]:
-        """f = F mu_c: projections of the class means on the frame."""
+    def reach(self) -> np.ndarray:
+        """f = F mu_c: projections of the class means on the frame, (classes, directions)."""
         return self.coefficients @ self.gram
+
+    @property
+    def _normals(self) -> np.ndarray:
+        return np.array([wall.normal for wall in self.walls]).reshape(-1, len(self.gram))
+
+    @property
+    def _sides(self) -> np.ndarray:
+        """(walls, classes): the side from which a class sees the wall; 0 for another's wall."""
+        sides = np.zeros((len(self.walls), len(self.coefficients)))
+        for row, wall in zip(sides, self.walls, strict=True):
+            row[list(wall.classes)] = wall.sides
+        return sides
 
     def moments(self, M: Float[Array, "width directions"], background: Array) -> Moments:
         """What these classes add to the moments, without a leading axis.
@@ -82,89 +94,85 @@ class Points(NamedTuple):
         ``background`` is what else drives -dM/dt: noisy classes and ridge.
         """
         slide = self.slide(M, background)
-        s = self.coefficients @ M.T
+        s = jnp.asarray(self.coefficients) @ M.T
         _, h = jax.vmap(self.gradient)(jnp.arange(len(s)), s)
         found = self._of_points(h, slide.mean, s)
         # The pull moves W_i along the means, as samples would.
-        along = jnp.linalg.solve(self.gram, M.T)
+        along = jnp.asarray(np.linalg.inv(self.gram)) @ M.T
         return found._replace(gf=found.gf - slide.pull, gs=found.gs - slide.pull @ along)
 
     def _of_points(self, h: Array, g: Array, s: Array) -> Moments:
         p = s.shape[1]
         return Moments(
             h=jnp.einsum("c,ci->i", self.weights, h),
-            gf=jnp.einsum("c,ci,cj->ij", self.weights, g, self.reach),
+            gf=jnp.einsum("c,ci,cj->ij", self.weights, g, jnp.asarray(self.reach)),
             gs=jnp.einsum("c,ci,cj->ij", self.weights, g, s),
             gg=jnp.zeros((p, p)),
         )
 
     def slide(self, M: Float[Array, "width directions"], background: Array) -> "Slide":
         """Gradients with Filippov's fractions, and the pull back to the walls."""
-        s = self.coefficients @ M.T
-        distances = [M @ jnp.asarray(wall.normal) - wall.offset for wall in self.walls]
-        inside = [jnp.abs(y) < LAYER for y in distances]
-        above, below, fraction = s, s, jnp.full(s.shape, 0.5)
-        for wall, y, near in zip(self.walls, distances, inside, strict=True):
-            for c, side in zip(wall.classes, wall.sides, strict=True):
-                offset = jnp.maximum(jnp.abs(s[c] - wall.kink), _JUST)
-                above = above.at[c].set(jnp.where(near, wall.kink + offset, above[c]))
-                below = below.at[c].set(jnp.where(near, wall.kink - offset, below[c]))
-                start = 0.5 * (1 + side * jnp.sign(y))
-                fraction = fraction.at[c].set(jnp.where(near, start, fraction[c]))
+        s = jnp.asarray(self.coefficients) @ M.T
+        offsets = np.array([wall.offset for wall in self.walls])[:, None]
+        kinks = np.array([wall.kink for wall in self.walls])[:, None, None]
+        y = jnp.asarray(self._normals) @ M.T - offsets  # (walls, width)
+        sides = self._sides[:, :, None]
+        on = (jnp.abs(y) < LAYER)[:, None, :] & (sides != 0)  # (walls, classes, width)
+        near, kink = on.any(0), jnp.sum(on * kinks, axis=0)
+        beside = jnp.maximum(jnp.abs(s - kink), _JUST)
         gradient = jax.vmap(lambda c, s: self.gradient(c, s)[0])
         classes = jnp.arange(len(s))
         result = Slide(
-            gradient(classes, above), gradient(classes, below), fraction, jnp.zeros_like(M), ()
+            above=gradient(classes, jnp.where(near, kink + beside, s)),
+            below=gradient(classes, jnp.where(near, kink - beside, s)),
+            fraction=0.5 + 0.5 * jnp.sum(on * sides * jnp.sign(y)[:, None, :], axis=0),
+            pull=jnp.zeros_like(M),
+            slides=jnp.zeros((0, M.shape[0]), dtype=bool),
         )
-        for _ in range(_SWEEPS if len(self.walls) > 1 else 1):
-            result = result._replace(pull=jnp.zeros_like(M), slides=())
-            for wall, y, near in zip(self.walls, distances, inside, strict=True):
-                result = self._meet(wall, y, near, background, result)
+        for _ in range(_SWEEPS if self._coupled() else 1):
+            result = result._replace(pull=jnp.zeros_like(M), slides=result.slides[:0])
+            for index in range(len(self.walls)):
+                result = self._meet(index, y[index], background, result)
         return result
 
-    def _meet(self, wall: Wall, y: Array, near: Array, background: Array, now: "Slide") -> "Slide":
+    def _coupled(self) -> bool:
+        """Whether a class moves neurons across another class's walls."""
+        across = self.reach @ self._normals.T  # (classes, walls)
+        foreign = (self._sides.T == 0) & (np.abs(self._sides).sum(0) > 0)[:, None]
+        return bool((np.abs(across) > 1e-12)[foreign].any())
+
+    def _meet(self, index: int, y: Array, background: Array, now: "Slide") -> "Slide":
         """Set the fraction on one wall, given those on the others."""
-        index, sides = np.array(wall.classes), np.array(wall.sides)[:, None]
-        along = self.reach @ jnp.asarray(wall.normal)
-        push = (self.weights * along)[index][:, None]
-        up = jnp.where(sides > 0, now.above[index], now.below[index])
-        down = jnp.where(sides > 0, now.below[index], now.above[index])
-        others = (
-            -background @ jnp.asarray(wall.normal)
-            - jnp.einsum("c,c,ci->i", self.weights, along, now.mean)
-            + jnp.sum(push * now.mean[index], axis=0)
-        )
+        normal, sides = jnp.asarray(self._normals[index]), self._sides[index][:, None]
+        along = self.weights * (self.reach @ self._normals[index])
+        push = (along * (sides[:, 0] != 0))[:, None]
+        up = jnp.where(sides > 0, now.above, now.below)
+        down = jnp.where(sides > 0, now.below, now.above)
+        others = -background @ normal - jnp.sum((along[:, None] - push) * now.mean, axis=0)
         plus = others - jnp.sum(push * up, axis=0)  # d/dt of the distance, seen from above
         minus = others - jnp.sum(push * down, axis=0)
-        slides = near & (plus < 0) & (minus > 0)
+        slides = (jnp.abs(y) < LAYER) & (plus < 0) & (minus > 0)
         share = minus / jnp.where(slides, minus - plus, 1.0)
-        fraction = now.fraction
-        for c, side in zip(wall.classes, wall.sides, strict=True):
-            mixed = share if side > 0 else 1 - share
-            fraction = fraction.at[c].set(jnp.where(slides, mixed, fraction[c]))
+        mixed = jnp.where(sides > 0, share, 1 - share)
         back = jnp.where(slides, -_RELAXATION * y, 0.0)
         return now._replace(
-            fraction=fraction,
-            pull=now.pull + back[:, None] * jnp.asarray(wall.normal),
-            slides=(*now.slides, slides),
+            fraction=jnp.where(slides & (sides != 0), mixed, now.fraction),
+            pull=now.pull + back[:, None] * normal,
+            slides=jnp.concatenate([now.slides, slides[None]]),
         )
 
     def pushes(self, M: Array, background: Array) -> tuple[Array, Moments]:
         """Whether (wall, neuron) slides, and how the moments change with its fraction."""
-        s, now = self.coefficients @ M.T, self.slide(M, background)
+        s, now = jnp.asarray(self.coefficients) @ M.T, self.slide(M, background)
 
         def push(sides: Array, i: Array) -> Moments:
             mine = jnp.arange(s.shape[1]) == i
             jump = jnp.where(mine, sides[:, None] * (now.above - now.below), 0.0)
             return self._of_points(jnp.zeros((len(s), 0)), jump, s)
 
-        sides = np.zeros((len(self.walls), len(s)))
-        for row, wall in zip(sides, self.walls, strict=True):
-            row[list(wall.classes)] = wall.sides
         over_neurons = jax.vmap(push, in_axes=(None, 0))
         each = jax.vmap(over_neurons, in_axes=(0, None))
-        slides = jnp.stack([*now.slides]) if self.walls else jnp.zeros((0, s.shape[1]), bool)
-        return slides, each(jnp.asarray(sides), jnp.arange(s.shape[1]))
+        return now.slides, each(jnp.asarray(self._sides), jnp.arange(s.shape[1]))
 
 
 class Slide(NamedTuple):
@@ -174,7 +182,7 @@ class Slide(NamedTuple):
     below: Float[Array, "classes width"]
     fraction: Float[Array, "classes width"]  # of samples seen from above
     pull: Float[Array, "width directions"]  # what keeps a state on its walls; of size LAYER
-    slides: tuple[Array, ...]  # per wall: which neurons slide on it
+    slides: Bool[Array, "walls width"]
 
     @property
     def mean(self) -> Float[Array, "classes width"]:

@@ -47,6 +47,27 @@ _ALL = (
         "warm_starts_and_threshold",
     ),
     Entry(
+        "bgj-2",
+        f"{_BGJ}, Fig. 2",
+        "Binary mixture at N = 250: optimum or ring, each with probability 1/2, rank-1 diffusion",
+        "bgj_binary_mixture",
+        "figure_2",
+    ),
+    Entry(
+        "bgj-3",
+        f"{_BGJ}, Fig. 3",
+        "XOR mixture at N = 250: 3/32 reach the optimum, how long that takes, rank-2 diffusion",
+        "bgj_xor_mixture",
+        "figure_3",
+    ),
+    Entry(
+        "bgj-xor-width",
+        f"{_BGJ}, Section 5; {_BGHJ}, after Theorem 2.7",
+        "XOR mixture: probability of success against width, the benefit of overparametrisation",
+        "bgj_xor_width",
+        "success_against_width",
+    ),
+    Entry(
         "bgj-xor-cold-start",
         f"{_BGJ}, Section 5; {_BGHJ}, Theorem 2.6",
         "XOR mixture from a random start: leaving M = 0 takes log d, not a constant time",
