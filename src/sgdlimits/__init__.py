@@ -32,6 +32,7 @@ _HOME = {
     "SimulationInterrupted": "engines.simulate",
     "DivergenceWarning": "engines.result",
     "exit_time": "analysis.exit_time",
+    "BasinProbabilities": "analysis.basins",
     "escape_law": "analysis.escape",
     "EscapeLaw": "analysis.escape",
     "sweep": "sweeps",
@@ -43,6 +44,7 @@ __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from sgdlimits.algorithm import OnlineSGD as OnlineSGD
+    from sgdlimits.analysis.basins import BasinProbabilities as BasinProbabilities
     from sgdlimits.analysis.escape import EscapeLaw as EscapeLaw
     from sgdlimits.analysis.escape import escape_law as escape_law
     from sgdlimits.analysis.exit_time import exit_time as exit_time

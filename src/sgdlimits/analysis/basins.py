@@ -94,13 +94,16 @@ def basin_probabilities(
     radius = _validate.positive("radius", radius)
     model = dynamics.model.zero_noise()
     resting = effective_dynamics(model, dynamics.sgd)
-    components = resting.fixed_points() if components is None else list(components)
-    if not components:
+    if components is not None and not components:
         raise ValueError("components=[]: expected at least one fixed point.")
+    # First, because it refuses bad input before any work.
     dataset = simulate(
         dynamics.model, dynamics.sgd, engine, dim=dim, time=time, runs=runs, seed=seed,
         initial=initial, **{"record": 2, **options},
     )  # fmt: skip
+    components = resting.fixed_points() if components is None else list(components)
+    if not components:
+        raise ValueError(f"{type(model).__name__} has no fixed point that was found.")
     last = dataset.isel(time=-1)
     names = model.template.dims
     ends = model.statistics_class(**{name: np.asarray(last[name]) for name in names})

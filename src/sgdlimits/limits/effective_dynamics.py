@@ -62,6 +62,14 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """h(u) = -f(u) + g(u), per unit time."""
         return self._each(u, lambda model, sgd, u: model.drift(u, sgd))
 
+    def drift_error(self, u: S) -> S:
+        """Estimated absolute error of ``drift`` at ``u``; zero for models with formulas.
+
+        Gauss rules: the distance to one node a side less (an upper estimate). Quasi-Monte-Carlo:
+        the standard error over independent scrambles.
+        """
+        return self._each(u, lambda model, sgd, u: model.drift_error(u, sgd))
+
     def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
         """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
         factor = self.diffusion_factor(u)

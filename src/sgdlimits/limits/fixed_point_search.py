@@ -128,7 +128,7 @@ def _groups(
     model: AbstractModel, sgd: OnlineSGD, roots: np.ndarray, dimensions: np.ndarray
 ) -> list[np.ndarray]:
     """Index sets of roots that paths of roots connect."""
-    parent = np.arange(len(roots))
+    parent = list(range(len(roots)))
 
     def top(i: int) -> int:
         while parent[i] != i:
@@ -139,7 +139,7 @@ def _groups(
         for _ in range(2):  # near roots first, then the remaining groups with each other
             pairs = _candidates(roots, dimensions, np.array([top(i) for i in range(len(roots))]))
             joined = _connected(model, sgd, roots, pairs)
-            for i, j in pairs[joined]:
+            for i, j in pairs[joined].tolist():
                 parent[top(i)] = top(j)
     tops = np.array([top(i) for i in range(len(roots))])
     return [np.flatnonzero(tops == t) for t in np.unique(tops)]

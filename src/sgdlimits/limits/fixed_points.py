@@ -49,7 +49,7 @@ class FixedPoint(eqx.Module, Generic[S]):
         In the statistics that the model's formula uses (mixtures: v and M); to the nearest point
         that was found, for a continuum from the search.
         """
-        return self._distance(u)
+        return np.asarray(self._distance(u))
 
     def __repr__(self) -> str:
         """One line, with values."""

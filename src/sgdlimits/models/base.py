@@ -158,6 +158,10 @@ class AbstractModel(eqx.Module, Generic[S]):
         f, g = self.population_drift(u, sgd), self.corrector(u, sgd)
         return jax.tree.map(lambda f, g: g - f, f, g)
 
+    def drift_error(self, u: S, sgd: OnlineSGD) -> S:
+        """Estimated absolute error of ``drift``; default zero, for models with formulas."""
+        return jax.tree.map(jnp.zeros_like, u)
+
     def constraints(self, u: S, sgd: OnlineSGD) -> Constraints:
         """Walls that the state ``u`` (concrete) slides on; default none."""
         return Constraints.create(len(self.template.names), [], [])

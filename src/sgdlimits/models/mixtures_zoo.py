@@ -16,7 +16,9 @@ from sgdlimits.models.relu_mixture import ReluMixture
 from sgdlimits.models.softmax_mixture import SoftmaxMixture
 
 
-def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> ReluMixture:
+def binary_gmm(
+    snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2, *, tolerance: float | None = None
+) -> ReluMixture:
     """Two classes at ±mu, |mu| = 1, equally likely; a two-layer ReLU network with a sigmoid.
 
     At width 2: 7 statistics (v, m, and the upper triangle of Q).
@@ -25,6 +27,7 @@ def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> Re
         snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: alpha.
         width: number of neurons.
+        tolerance: of expectations, as in ``MultiIndexModel``.
 
     Source: Ben Arous, Gheissari and Jagannath (2022), section 4.
     """
@@ -35,7 +38,9 @@ def binary_gmm(snr: ArrayLike = 100.0, ridge: float = 0.1, width: int = 2) -> Re
     )
 
 
-def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> ReluMixture:
+def xor_gmm(
+    snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4, *, tolerance: float | None = None
+) -> ReluMixture:
     """Four equally likely classes: label 1 at ±mu, label 0 at ±nu, orthonormal mu and nu.
 
     4 width + width (width - 1)/2 statistics: v, M = (m^mu, m^nu), and the upper triangle of Q.
@@ -44,6 +49,7 @@ def xor_gmm(snr: ArrayLike = 1000.0, ridge: float = 0.1, width: int = 4) -> Relu
         snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: alpha (beta in the sequel).
         width: number K of neurons.
+        tolerance: of expectations, as in ``MultiIndexModel``.
 
     Source: Ben Arous, Gheissari and Jagannath (2022), section 5; Ben Arous, Gheissari, Huang and
     Jagannath (2023), section 5.4.
@@ -61,6 +67,8 @@ def k_gmm(
     probabilities: ArrayLike | None = None,
     snr: ArrayLike = 10.0,
     ridge: float = 0.01,
+    *,
+    tolerance: float | None = None,
 ) -> SoftmaxMixture:
     """k classes with one mean each, softmax regression; no second layer, so v has length 0.
 
@@ -70,6 +78,7 @@ def k_gmm(
         probabilities: of the classes; default equal.
         snr: lambda, one number or one per class; inf is the zero-noise limit.
         ridge: beta.
+        tolerance: of expectations, as in ``MultiIndexModel``.
 
     Raises:
         ValueError: unless exactly one of ``classes`` and ``means_gram`` is given (or they agree).

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.expectations.rules import AbstractRule, default_rule
+from sgdlimits.expectations.rules import AbstractRule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
@@ -67,7 +67,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
         network: the network, a function of v and the preactivations.
         loss: (output, label) -> scalar.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss.
-        rule: how expectations are computed; default: a choice by the network's width.
+        tolerance: absolute error that expectations may have; chooses the rule. Default: a rule for
+            the network's width. ``drift_error`` estimates what was reached.
+        rule: how expectations are computed, instead.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -94,15 +96,18 @@ class MultiIndexModel(AbstractModel[Statistics]):
         network: Network,
         loss: Loss,
         ridge: float = 0.0,
+        tolerance: float | None = None,
         rule: AbstractRule | None = None,
     ):
+        if tolerance is not None and rule is not None:
+            raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
         if not isinstance(data, GaussianMixture):
             raise TypeError(f"data={data!r}: expected a GaussianMixture.")
         if not isinstance(network, Network):
             raise TypeError(f"network={network!r}: expected a Network.")
         self.data, self.network, self.loss = data, network, loss
         self.ridge = _validate.nonnegative("ridge", ridge)
-        self.rule = default_rule(network.width) if rule is None else rule
+        self.rule = rule_for(network.width, tolerance) if rule is None else rule
         label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
         shape = jax.eval_shape(lambda v, s, y: loss(network.function(v, s), y), v, s, label).shape
@@ -267,7 +272,12 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     # -- 4. one-step moments -------------------------------------------------------------------
 
-    def _over_classes(self, u: Statistics, function: Callable[..., PyTree]) -> PyTree:
+    def _over_classes(
+        self,
+        u: Statistics,
+        function: Callable[..., PyTree],
+        rule: AbstractRule | None = None,
+    ) -> PyTree:
         """Expectation of ``function(c, a, nodes)``, any tree of arrays, over the noisy classes.
 
         ``nodes`` holds weights (replicates, nodes), preactivations s, conditional means of the
@@ -281,7 +291,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
             mean, factor = u.M @ a, deviation * root
-            nodes = self.rule.nodes(mean, factor, self.network.kinks)
+            nodes = (rule or self.rule).nodes(mean, factor, self.network.kinks)
             s = mean + nodes.z @ factor.T
             f = gram @ a + deviation * nodes.z @ slope.T
             return function(c, a, _ClassNodes(nodes.weight, s, f, nodes.z, slope))
@@ -295,15 +305,15 @@ class MultiIndexModel(AbstractModel[Statistics]):
         each = jax.lax.map(of_class, inputs)
         return jax.tree.map(lambda x: jnp.tensordot(self.data.weights[classes], x, axes=1), each)
 
-    def moments(self, u: Statistics) -> Moments:
+    def moments(self, u: Statistics, rule: AbstractRule | None = None) -> Moments:
         """The expectations behind drift and corrector; the first axis are the rule's replicates."""
-        noisy = self._noisy_moments(u)
+        noisy = self._noisy_moments(u, rule)
         if not any(self.data.noiseless):
             return noisy
         points = self._points(u).moments(u.M, self._background(u, noisy))
         return jax.tree.map(jnp.add, noisy, points)
 
-    def _noisy_moments(self, u: Statistics) -> Moments:
+    def _noisy_moments(self, u: Statistics, rule: AbstractRule | None = None) -> Moments:
         if all(self.data.noiseless):
             return Moments.zeros(self.network.layer, self.network.width, self.data.directions)
 
@@ -318,7 +328,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
                 gg=variance * jnp.einsum("rni,rnj->rij", weighted, g),
             )
 
-        return self._over_classes(u, of_class)
+        return self._over_classes(u, of_class, rule)
 
     # -- classes without noise -----------------------------------------------------------------
 
@@ -370,6 +380,22 @@ class MultiIndexModel(AbstractModel[Statistics]):
             -mean.gf - self.ridge * u.M,
             sgd.step * mean.gg - mean.gs - mean.gs.T - 2 * self.ridge * u.Q,
         )
+
+    def drift_error(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
+        """Distance to a coarser rule, or standard error over the rule's replicates."""
+
+        def of_drift(m: Moments) -> Statistics:
+            gs = m.gs + jnp.swapaxes(m.gs, -1, -2)
+            return Statistics(sgd.second_layer_rate * m.h, m.gf, sgd.step * m.gg - gs)
+
+        coarser = self.rule.coarser()
+        fine = self.moments(u)
+        if coarser is None:
+            return jax.tree.map(
+                lambda x: jnp.std(x, axis=0, ddof=1) / jnp.sqrt(1.0 * len(x)), of_drift(fine)
+            )
+        change = jax.tree.map(lambda a, b: jnp.mean(a - b, axis=0), fine, self.moments(u, coarser))
+        return jax.tree.map(jnp.abs, of_drift(change))
 
     def diffusion_factor(self, u: Statistics, sgd: OnlineSGD) -> Float[Array, "k k"]:
         """Symmetric root of step * Cov(increment / delta) as dim -> infinity."""
@@ -503,11 +529,11 @@ class MultiIndexModel(AbstractModel[Statistics]):
         """The limit snr = inf, where there is a formula for its fixed points."""
         points = tuple(math.inf for _ in self.data.snr)
         data = GaussianMixture(
-            self.data.coefficients,
-            self.data.labels,
-            gram=self.data.gram,
-            probabilities=self.data.probabilities,
-            snr=points,
+            np.array(self.data.coefficients),
+            np.array(self.data.labels),
+            gram=np.array(self.data.gram),
+            probabilities=np.array(self.data.probabilities),
+            snr=np.array(points),
         )
         limit = dataclasses.replace(self, data=data)
         return self if limit.known_fixed_points(OnlineSGD()) is None else limit

@@ -91,7 +91,7 @@ class ReluMixture(MultiIndexModel):
         v, M = np.asarray(u.v), np.asarray(u.M)
         total = (v**2).sum(-1) + (M**2).sum((-2, -1))
         if not bins:
-            return np.sqrt(total)
+            return np.asarray(np.sqrt(total))
         # A neuron of amplitude a in bin c is a (sign, mean), of squared length 2 a^2: the nearest
         # amplitudes are in proportion to the overlaps p with it.
         overlap = np.stack(
@@ -106,4 +106,4 @@ class ReluMixture(MultiIndexModel):
             mine = np.where(best, np.maximum(overlap, 0.0), 0.0)
             gain = (np.sqrt((mine**2).sum(-2)) * np.sqrt([masses[c] for c in bins])).sum(-1)
         squared = total - 2 * gain + 2 * sum(masses[c] for c in bins)
-        return np.sqrt(np.maximum(squared, 0.0))
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))

@@ -118,14 +118,15 @@ class Points(NamedTuple):
         y = jnp.asarray(self._normals) @ M.T - offsets  # (walls, width)
         sides = self._sides[:, :, None]
         on = (jnp.abs(y) < LAYER)[:, None, :] & (sides != 0)  # (walls, classes, width)
-        near, kink = on.any(0), jnp.sum(on * kinks, axis=0)
+        near, kink = on.any(0), jnp.sum(jnp.where(on, kinks, 0.0), axis=0)
         beside = jnp.maximum(jnp.abs(s - kink), _JUST)
         gradient = jax.vmap(lambda c, s: self.gradient(c, s)[0])
         classes = jnp.arange(len(s))
         result = Slide(
             above=gradient(classes, jnp.where(near, kink + beside, s)),
             below=gradient(classes, jnp.where(near, kink - beside, s)),
-            fraction=0.5 + 0.5 * jnp.sum(on * sides * jnp.sign(y)[:, None, :], axis=0),
+            fraction=0.5
+            + 0.5 * jnp.sum(jnp.where(on, sides * jnp.sign(y)[:, None, :], 0.0), axis=0),
             pull=jnp.zeros_like(M),
             slides=jnp.zeros((0, M.shape[0]), dtype=bool),
         )
@@ -145,7 +146,7 @@ class Points(NamedTuple):
         """Set the fraction on one wall, given those on the others."""
         normal, sides = jnp.asarray(self._normals[index]), self._sides[index][:, None]
         along = self.weights * (self.reach @ self._normals[index])
-        push = (along * (sides[:, 0] != 0))[:, None]
+        push = jnp.where(sides != 0, along[:, None], 0.0)
         up = jnp.where(sides > 0, now.above, now.below)
         down = jnp.where(sides > 0, now.below, now.above)
         others = -background @ normal - jnp.sum((along[:, None] - push) * now.mean, axis=0)

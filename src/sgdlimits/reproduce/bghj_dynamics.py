@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import brentq
 
 from sgdlimits.expectations.rules import QuasiMonteCarlo
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.mixtures_zoo import k_gmm
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlaps import Statistics
+from sgdlimits.models.softmax_mixture import diagonal_overlap
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
@@ -82,15 +82,6 @@ def _of(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     return _reduced(dataset["M"].values, dataset["Q"].values)
 
 
-def _zero_noise() -> float:
-    """m_bb of (5.19) at p_b = 1/k, the only solution."""
-
-    def gap(m: float) -> float:
-        return m * _RIDGE * _K - 1 / (1 + np.exp(m + m / (_K - 1)) / (_K - 1))
-
-    return float(brentq(gap, 0, 1 / (_RIDGE * _K), xtol=1e-13))  # type: ignore[arg-type]
-
-
 # -- panels ----------------------------------------------------------------------------------------
 
 
@@ -136,7 +127,7 @@ def _panel_ends(axis: Axes, ends: dict) -> None:
     for name, colour in (("diagonal", "second"), ("rest", "third"), ("off", "simulation")):
         axis.plot(inverse, [end[name][-1] for end in ends.values()], "o-", ms=3, lw=0.8,
                   color=COLOURS[colour], label=f"{_NAMES[name]}, ODE")  # fmt: skip
-    star = _zero_noise()
+    star = diagonal_overlap(_K, _RIDGE)
     for value, label in ((star, "zero noise, (5.19)"), (-star / (_K - 1), None), (0.0, None)):
         axis.plot(0, value, "x", color="black", ms=6, mew=1.5, zorder=5, label=label, ls="none")
     axis.set_xlabel(r"$1/\lambda$")
@@ -182,7 +173,7 @@ def _check_chain(
 
 
 def _check_ends(ends: dict) -> list[Check]:
-    star = _zero_noise()
+    star = diagonal_overlap(_K, _RIDGE)
     zero = ends[np.inf]
     inverse = np.array([1 / snr for snr in _SNRS[1:4]])
     ladder = np.array([ends[snr]["diagonal"][-1] for snr in _SNRS[1:4]])

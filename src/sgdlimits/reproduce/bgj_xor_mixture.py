@@ -118,12 +118,13 @@ def _panel_ends(axis: Axes, chain: xr.Dataset) -> None:
               label="chain, 200 runs")  # fmt: skip
     points = root * np.array([[0, 0], [1, -1], [-1, 1], [1, 0], [0, 1], [-1, 0], [0, -1]])
     axis.plot(*points.T, "kx", ms=6, mew=1.5, label=r"optimum, $\lambda=\infty$")
-    axis.set_aspect("equal", adjustable="datalim")
+    axis.set_aspect("equal")
     axis.set_xlabel(r"$m_1^\mu$")
     axis.set_ylabel(r"$m_2^\mu$")
     axis.set_title(rf"end points, $t={_LONG:g}$, $\alpha={_RIDGE:g}$")
-    axis.set_xlim(-0.8, 1.6)
-    axis.legend(loc="center right", fontsize=6)
+    axis.set_xlim(-0.72, 0.72)
+    axis.set_ylim(-0.72, 0.72)
+    axis.legend(loc="lower left", bbox_to_anchor=(0.1, 0.58), fontsize=5.5)
 
 
 def _panel_plane(
@@ -148,7 +149,8 @@ def _panel_plane(
 
 def _check_fixed_points(known: list[FixedPoint]) -> list[Check]:
     optimum = _optimum(known)
-    slow = float(optimum[0].eigenvalues.real[np.isfinite(optimum[0].eigenvalues)].min())
+    values = np.real(optimum[0].eigenvalues)
+    slow = float(values[np.isfinite(values)].min())
     theory = min(-2 * _RIDGE, -2 * _MASS * _RIDGE * (1 - 4 * _RIDGE))
     return [
         equal("C_alpha = -logit(4 alpha)", "-logit(4 alpha); logit(-4 alpha) in the sequel",
