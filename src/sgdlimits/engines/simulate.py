@@ -113,7 +113,7 @@ def simulate(
     config = _config(model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt)
     run_lane: _Lane
     if engine == "sgd":
-        size = model.literal_sample_size(dim) if literal else dim
+        size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
         lane = lane_of_vectors(runs, size)
         memory.check_fits("sgd", 48.0 * lane * size, "lower dim, or use engine='chain'")
         run_lane = partial(_sgd_lane, model, sgd, dim, seed, dtype, literal)
@@ -220,6 +220,13 @@ def _diffusion_lane(
 
 def _ode_lane(model, sgd, start, numbers, grid, advanced):
     return run_ode(model, sgd, start, grid.times, advanced)
+
+
+def _vector_size(model: Model, dim: int) -> int:
+    """Numbers in the real parameters of one run."""
+    key = jax.random.key(0)
+    shapes = jax.eval_shape(lambda: model.lift(key, model.template, model.frame(dim)))
+    return sum(x.size for x in jax.tree.leaves(shapes))
 
 
 # -- checks ----------------------------------------------------------------------------------------

@@ -209,6 +209,8 @@ class MultiIndexModel(AbstractModel[Statistics]):
         coefficients = jnp.asarray(self.data.coefficients, dtype)[index]
         noise = jax.random.normal(key_noise, frame.shape[1:], dtype)
         x = coefficients @ frame + self.data.deviations.astype(dtype)[index] * noise
+        # Both the preactivations and the update need x: without the barrier it is drawn twice.
+        x = jax.lax.optimization_barrier(x)
         return x, jnp.asarray(self.data.labels, dtype)[index]
 
     def _classes(self, uniform: Array) -> Array:
