@@ -34,7 +34,7 @@ def binary_gmm(
     data = GaussianMixture([[1.0], [-1.0]], [1, 0], snr=snr)
     network = Network(two_layer_relu, width=width, kinks=(0.0,))
     return ReluMixture(
-        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, rule=None
+        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, tolerance=tolerance
     )
 
 
@@ -57,7 +57,7 @@ def xor_gmm(
     data = GaussianMixture([[1, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 0, 0], snr=snr)
     network = Network(two_layer_relu, width=width, kinks=(0.0,))
     return ReluMixture(
-        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, rule=None
+        data=data, network=network, loss=binary_cross_entropy, ridge=ridge, tolerance=tolerance
     )
 
 
@@ -97,5 +97,5 @@ def k_gmm(
     data = GaussianMixture(np.eye(k), np.eye(k), gram=gram, probabilities=probabilities, snr=snr)
     network = Network(linear, width=k, layer=0)
     return SoftmaxMixture(
-        data=data, network=network, loss=softmax_cross_entropy, ridge=ridge, rule=None
+        data=data, network=network, loss=softmax_cross_entropy, ridge=ridge, tolerance=tolerance
     )
