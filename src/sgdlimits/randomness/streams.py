@@ -13,10 +13,18 @@ from jaxtyping import Array, Integer, Key
 
 from sgdlimits import _validate
 
-Stream = Literal["initial", "lift", "sgd", "chain", "sde", "search"]
+Stream = Literal["initial", "lift", "sgd", "chain", "sde", "search", "test"]
 
 # Numbers are part of the stored results' meaning: append, never renumber.
-_NUMBER: dict[Stream, int] = {"initial": 0, "lift": 1, "sgd": 2, "chain": 3, "sde": 4, "search": 5}
+_NUMBER: dict[Stream, int] = {
+    "initial": 0,
+    "lift": 1,
+    "sgd": 2,
+    "chain": 3,
+    "sde": 4,
+    "search": 5,
+    "test": 6,
+}
 
 
 def check_seed(seed: object) -> int:

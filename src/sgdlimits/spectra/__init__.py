@@ -1,0 +1,67 @@
+"""Hessian and gradient matrices along training: empirical, population, asymptotic, alignment.
+
+Names are imported when first used, as in the package itself. No module here may have the name of
+a function below: importing the module would then hide the function.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOME = {
+    "empirical": "empirical_matrices",
+    "SampleMatrix": "operators",
+    "top": "eigenpairs",
+    "extremes": "eigenpairs",
+    "Eigenpairs": "eigenpairs",
+    "AbstractSamples": "samples",
+    "GivenSamples": "samples",
+    "fresh_samples": "samples",
+    "training_samples": "samples",
+    "population": "population_blocks",
+    "PopulationMatrix": "population_blocks",
+    "leading": "leading_forms",
+    "alignment": "alignments",
+    "principal_space": "alignments",
+    "PrincipalSpace": "alignments",
+    "lives_in": "alignments",
+    "matrix_lives_in": "alignments",
+    "Spectrum": "recording",
+    "TestData": "recording",
+    "TrainingData": "recording",
+}
+
+__all__ = [*_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from sgdlimits.spectra.alignments import PrincipalSpace as PrincipalSpace
+    from sgdlimits.spectra.alignments import alignment as alignment
+    from sgdlimits.spectra.alignments import lives_in as lives_in
+    from sgdlimits.spectra.alignments import matrix_lives_in as matrix_lives_in
+    from sgdlimits.spectra.alignments import principal_space as principal_space
+    from sgdlimits.spectra.eigenpairs import Eigenpairs as Eigenpairs
+    from sgdlimits.spectra.eigenpairs import extremes as extremes
+    from sgdlimits.spectra.eigenpairs import top as top
+    from sgdlimits.spectra.empirical_matrices import empirical as empirical
+    from sgdlimits.spectra.leading_forms import leading as leading
+    from sgdlimits.spectra.operators import SampleMatrix as SampleMatrix
+    from sgdlimits.spectra.population_blocks import PopulationMatrix as PopulationMatrix
+    from sgdlimits.spectra.population_blocks import population as population
+    from sgdlimits.spectra.recording import Spectrum as Spectrum
+    from sgdlimits.spectra.recording import TestData as TestData
+    from sgdlimits.spectra.recording import TrainingData as TrainingData
+    from sgdlimits.spectra.samples import AbstractSamples as AbstractSamples
+    from sgdlimits.spectra.samples import GivenSamples as GivenSamples
+    from sgdlimits.spectra.samples import fresh_samples as fresh_samples
+    from sgdlimits.spectra.samples import training_samples as training_samples
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,108 @@
+"""Population blocks at large snr: rank at most the number of classes, and no bulk.
+
+To leading order a class is its mean, and a neuron is on one side of its kink with a probability:
+
+    W_i W_j:  sum_c p_c E[D | s = M a_c, sides] mu_c mu_cᵀ.
+
+For the XOR network this is (4.11) and (4.18) of Ben Arous et al. (2023), where the probability is
+F(sqrt(snr/Q_ii) m_i); for softmax the first terms of their lemmas 3.1 to 3.3. The error is O(1/snr)
+where all overlaps are of order one, and O(snr^-1/2) where an overlap of *any* neuron is near zero
+(their bounds name neuron i alone). Asymptotic; snr=inf is the limit itself.
+"""
+
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import multivariate_normal, norm
+
+from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.overlaps import Statistics
+from sgdlimits.spectra.blocks import (
+    BlockLike,
+    Kind,
+    check_kind,
+    check_multi_index,
+    first_layer_weight,
+    mixed_weight,
+    parse_block,
+    second_layer_weight,
+)
+from sgdlimits.spectra.population_blocks import PopulationMatrix, _coordinates
+
+_SIDE = 1e-9
+
+
+def leading(
+    model: MultiIndexModel,
+    statistics: Statistics | Parameters,
+    block: BlockLike,
+    kind: Kind = "hessian",
+) -> PopulationMatrix:
+    """The large-snr form of ``population``, with no bulk.
+
+    Args:
+        model: a network on a mixture; snr=inf is allowed.
+        statistics: one state, or real parameters.
+        block: (i, j), "vv" or ("v", j).
+        kind: "hessian" or "gradient".
+
+    Raises:
+        TypeError, ValueError: for bad input.
+    """
+    model, kind = check_multi_index(model), check_kind(kind)
+    chosen = parse_block(model, block)
+    if chosen.form in ("W", "all"):
+        raise ValueError(f"block={block!r}: expected (i, j), 'vv' or ('v', j).")
+    v, T, A = _coordinates(model, statistics, None)
+    means = np.array(model.data.coefficients) @ A
+    total = 0.0
+    sided = {"WW": sorted({chosen.i, chosen.j}), "vW": [chosen.j], "vv": []}[chosen.form]
+    for c, p in enumerate(np.asarray(model.data.weights)):
+        s, label = T @ means[c], jnp.asarray(model.data.labels[c])
+        sigma = float(model.data.deviations[c])
+        for probability, point in _sides(model, s, sigma**2 * T @ T.T, sided):
+            at = jnp.asarray(point)
+            if chosen.form == "WW":
+                D = first_layer_weight(model, jnp.asarray(v), at, label, chosen.i, chosen.j, kind)
+                term = float(D) * np.outer(means[c], means[c])
+            elif chosen.form == "vW":
+                a = np.asarray(mixed_weight(model, jnp.asarray(v), at, label, chosen.j, kind))
+                term = np.outer(a, means[c])
+            else:
+                term = np.asarray(second_layer_weight(model, jnp.asarray(v), at, label, kind))
+            total = total + p * probability * term
+    return PopulationMatrix(chosen, kind, np.asarray(total), np.zeros(()), T, A)
+
+
+def _sides(
+    model: MultiIndexModel, s: np.ndarray, covariance: np.ndarray, neurons: list[int]
+) -> list[tuple[float, np.ndarray]]:
+    """Probability of every choice of sides for the neurons, with s moved to those sides."""
+    kinks = sorted(model.network.kinks)
+    if not kinks or not neurons:
+        return [(1.0, s)]
+    edges = [-np.inf, *kinks, np.inf]
+    pieces = list(itertools.pairwise(edges))
+    choices = []
+    for chosen in itertools.product(pieces, repeat=len(neurons)):
+        low, high = (np.array(x) for x in zip(*chosen, strict=True))
+        probability = _probability(s[neurons], covariance[np.ix_(neurons, neurons)], low, high)
+        point = s.copy()
+        point[neurons] = np.clip(s[neurons], low + _SIDE, high - _SIDE)
+        choices.append((probability, point))
+    return choices
+
+
+def _probability(mean: np.ndarray, covariance: np.ndarray, low, high) -> float:
+    """Of a box; without variance a coordinate on an edge is on either side by halves."""
+    deviation = np.sqrt(np.diagonal(covariance))
+    if not (deviation > 0).all():
+        inside = (np.sign(mean - low) + np.sign(high - mean)) / 2
+        return float(np.prod(inside))
+    if len(mean) == 1:
+        z = np.array([low[0] - mean[0], high[0] - mean[0]]) / deviation[0]
+        return float(norm.cdf(z[1]) - norm.cdf(z[0]))
+    return float(
+        multivariate_normal(mean, covariance, allow_singular=True).cdf(high, lower_limit=low)
+    )
