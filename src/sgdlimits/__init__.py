@@ -18,6 +18,16 @@ _HOME = {
     "binary_gmm": "models.mixtures_zoo",
     "xor_gmm": "models.mixtures_zoo",
     "k_gmm": "models.mixtures_zoo",
+    "CustomModel": "models.custom",
+    "MonteCarlo": "models.custom",
+    "Committee": "models.committee",
+    "committee": "models.committees_zoo",
+    "phase_retrieval": "models.committees_zoo",
+    "single_index": "models.committees_zoo",
+    "Activation": "expectations.activations",
+    "Hermite": "expectations.activations",
+    "Polynomial": "expectations.activations",
+    "risk": "limits.risk",
     "OnlineSGD": "algorithm",
     "EffectiveDynamics": "limits.effective_dynamics",
     "effective_dynamics": "limits.effective_dynamics",
@@ -35,6 +45,13 @@ _HOME = {
     "BasinProbabilities": "analysis.basins",
     "escape_law": "analysis.escape",
     "EscapeLaw": "analysis.escape",
+    "Mediocrity": "analysis.mediocrity",
+    "OneNeuron": "analysis.one_neuron",
+    "SingleIndexSphere": "analysis.single_index",
+    "two_time_scales": "analysis.time_scales",
+    "leap": "analysis.leap",
+    "regime": "analysis.regimes",
+    "explosion_probability": "analysis.explosion",
     "sweep": "sweeps",
     "save": "store",
     "load": "store",
@@ -48,18 +65,35 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.escape import EscapeLaw as EscapeLaw
     from sgdlimits.analysis.escape import escape_law as escape_law
     from sgdlimits.analysis.exit_time import exit_time as exit_time
+    from sgdlimits.analysis.explosion import explosion_probability as explosion_probability
+    from sgdlimits.analysis.leap import leap as leap
+    from sgdlimits.analysis.mediocrity import Mediocrity as Mediocrity
+    from sgdlimits.analysis.one_neuron import OneNeuron as OneNeuron
+    from sgdlimits.analysis.regimes import regime as regime
+    from sgdlimits.analysis.single_index import SingleIndexSphere as SingleIndexSphere
+    from sgdlimits.analysis.time_scales import two_time_scales as two_time_scales
     from sgdlimits.engines.initial import initial as initial
     from sgdlimits.engines.initial import lift as lift
     from sgdlimits.engines.result import DivergenceWarning as DivergenceWarning
     from sgdlimits.engines.simulate import SimulationInterrupted as SimulationInterrupted
     from sgdlimits.engines.simulate import sample_diffusion as sample_diffusion
     from sgdlimits.engines.simulate import simulate as simulate
+    from sgdlimits.expectations.activations import Activation as Activation
+    from sgdlimits.expectations.activations import Hermite as Hermite
+    from sgdlimits.expectations.activations import Polynomial as Polynomial
     from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
     from sgdlimits.limits.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
     from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
+    from sgdlimits.limits.risk import risk as risk
+    from sgdlimits.models.committee import Committee as Committee
+    from sgdlimits.models.committees_zoo import committee as committee
+    from sgdlimits.models.committees_zoo import phase_retrieval as phase_retrieval
+    from sgdlimits.models.committees_zoo import single_index as single_index
+    from sgdlimits.models.custom import CustomModel as CustomModel
+    from sgdlimits.models.custom import MonteCarlo as MonteCarlo
     from sgdlimits.models.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.models.mixtures_zoo import binary_gmm as binary_gmm
     from sgdlimits.models.mixtures_zoo import k_gmm as k_gmm
@@ -74,7 +108,12 @@ if TYPE_CHECKING:
     from sgdlimits.sweeps import sweep as sweep
 
 
+_SUBPACKAGES = ("spectra",)  # reached as sgdlimits.spectra without an import of its own
+
+
 def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -42,7 +42,7 @@ def describe(thing: Any) -> Any:
     return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}
 
 
-def _describe_function(function: Callable) -> dict[str, str]:
+def _describe_function(function: Callable) -> dict[str, Any]:
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError) as error:
@@ -50,7 +50,13 @@ def _describe_function(function: Callable) -> dict[str, str]:
             f"{function!r} has no source to identify it by; define it with def in a file or cell."
         ) from error
     name = getattr(function, "__qualname__", repr(function))
-    return {"function": name, "sha256": hashlib.sha256(source.encode()).hexdigest()}
+    described = {"function": name, "sha256": hashlib.sha256(source.encode()).hexdigest()}
+    inner = inspect.unwrap(function)  # what a decorator captures is not the user's
+    captured = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
+    if not captured:
+        return described
+    # One source with other values from the enclosing function is another function.
+    return {**described, "captured": {name: describe(value) for name, value in captured.items()}}
 
 
 def canonical(description: Any) -> str:

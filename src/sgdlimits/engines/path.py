@@ -21,11 +21,13 @@ class Record(NamedTuple):
     """State of a lane at one recorded time: statistics, the runs on the leading axis.
 
     ``diverged`` is the time from which a run's statistics were not finite; NaN if they still are.
+    ``error`` is the standard error of the statistics, where moments are Monte Carlo estimates.
     """
 
     slot: int  # among the recorded times
     statistics: Any
     diverged: np.ndarray
+    error: Any = None
 
 
 class AbstractPath(eqx.Module):

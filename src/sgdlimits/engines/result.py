@@ -30,6 +30,7 @@ class Recorder:
             first = np.asarray(getattr(start, name), dtype=float)
             self.values[name] = np.full((first.shape[0], records, *first.shape[1:]), np.nan)
             self.values[name][:, 0] = first
+        self.errors: dict[str, np.ndarray] = {}
         self.diverged = np.full(start.batch_shape[0], np.nan)
 
     def consume(self, records: Iterable[Record], rows: slice, times: np.ndarray) -> None:
@@ -43,6 +44,9 @@ class Recorder:
                 new = np.array(getattr(record.statistics, name), dtype=float)[:count]
                 new[gone] = np.nan
                 values[rows, record.slot] = new
+                if record.error is not None:
+                    errors = self.errors.setdefault(name, np.zeros_like(values))
+                    errors[rows, record.slot] = np.asarray(getattr(record.error, name))[:count]
 
     def dataset(self, runs: np.ndarray, grid: Grid, attrs: dict[str, Any]) -> xr.Dataset:
         """The labelled result."""
@@ -53,6 +57,11 @@ class Recorder:
                 ("run", "time", *self.dims[name]),
                 values,
                 {"long_name": label.meaning, "symbol": label.symbol, "units": "1"},
+            )
+        for name, values in self.errors.items():
+            meaning = f"standard error of {name} from the Monte Carlo estimate of the moments"
+            data[f"{name}_error"] = xr.Variable(
+                ("run", "time", *self.dims[name]), values, {"long_name": meaning, "units": "1"}
             )
         data["diverged"] = xr.Variable(
             "run",

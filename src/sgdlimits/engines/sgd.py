@@ -45,7 +45,9 @@ def _advance(
 def _looks_finite(parameters: PyTree) -> Array:
     """Per run, from one entry of every row: an overflow reaches all entries of a row at once."""
     entries = [
-        x[..., 0].reshape(x.shape[0], -1).sum(1) for x in jax.tree.leaves(parameters) if x.size
+        (x[..., 0] if x.ndim > 1 else x).reshape(x.shape[0], -1).sum(1)
+        for x in jax.tree.leaves(parameters)
+        if x.size
     ]
     return jnp.isfinite(jnp.asarray(sum(entries)))
 
@@ -62,6 +64,11 @@ def _lift(model: AbstractModel, keys: Key[Array, " lane"], start: AbstractStatis
     return jax.vmap(lambda key, u: model.lift(key, u, frame))(keys, start)
 
 
+@eqx.filter_jit
+def _start(model: AbstractModel, keys: Key[Array, " lane"], frame: Array):
+    return jax.vmap(lambda key: model.initial_parameters(key, frame))(keys)
+
+
 def run_sgd(
     model: AbstractModel,
     sgd: OnlineSGD,
@@ -74,15 +81,22 @@ def run_sgd(
     *,
     dtype: str,
     literal: bool,
+    initial_keys: Key[Array, " lane"] | None = None,
 ) -> Iterator[Record]:
-    """Yield the statistics of real parameters at the recorded steps after 0."""
+    """Yield the statistics of real parameters at the recorded steps after 0.
+
+    Runs start from ``start`` lifted, or with ``initial_keys`` from the model's own random start.
+    """
 
     def clock(step: np.ndarray) -> np.ndarray:
         return step * delta
 
     delta = sgd.delta(dim)
     frame = model.frame(dim)
-    parameters = _lift(dynamic(model), lift_keys, start, frame)
+    if initial_keys is None:
+        parameters = _lift(dynamic(model), lift_keys, start, frame)
+    else:
+        parameters = _start(dynamic(model), initial_keys, frame)
     parameters, frame = jax.tree.map(lambda x: x.astype(dtype), (parameters, frame))
     model, sgd = dynamic(model, dtype), dynamic(sgd, dtype)
     diverged = jnp.full(len(keys), NEVER)

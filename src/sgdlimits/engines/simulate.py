@@ -19,14 +19,15 @@ from sgdlimits.engines.grid import Grid
 from sgdlimits.engines.initial import check_dim
 from sgdlimits.engines.initial import initial as initial_law
 from sgdlimits.engines.lanes import lane_of_solutions, lane_of_statistics, lane_of_vectors, lanes
-from sgdlimits.engines.ode import run_ode
+from sgdlimits.engines.ode import run_ode, solution_error
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.progress import progress_bar
 from sgdlimits.engines.result import DivergenceWarning, Recorder, attributes
+from sgdlimits.engines.risk_record import with_risk
 from sgdlimits.engines.sgd import run_sgd
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.limits.rescaled import RescaledDynamics
-from sgdlimits.models.base import Model, check_model
+from sgdlimits.models.base import AbstractModel, Model, check_model
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.provenance import describe
 from sgdlimits.randomness.streams import check_seed, run_keys
@@ -61,6 +62,7 @@ def simulate(
     dtype: str = "float64",
     literal: bool = False,
     dt: float | None = None,
+    risk: bool | None = None,
     progress: bool | None = None,
     out: str | Path | None = None,
 ) -> xr.Dataset:
@@ -84,6 +86,8 @@ def simulate(
         literal: engine "sgd" draws samples as the paper writes them and differentiates the loss,
             instead of an equal law that is cheaper.
         dt: step of engine "sde"; default one SGD step or 0.001, whichever is longer.
+        risk: add the population risk at each record as the variable ``risk``; default: for
+            committees, where it costs little.
         progress: show a progress bar; default: when standard error is a terminal.
         out: folder to keep the result in. Finished parts are written as they are done, and the
             same call resumes there after an interruption.
@@ -107,6 +111,7 @@ def simulate(
     _validate.one_of("dtype", dtype, ("float64", "float32"))
     _validate.boolean("literal", literal)
     _check_options(engine, dtype, literal, dt)
+    _check_chain(model, engine)
     _check_places(progress, out)
     grid = Grid.create(time, sgd.delta(dim), record)
     numbers, seed = _check_runs(runs, first_run, seed)
@@ -116,14 +121,15 @@ def simulate(
         size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
         lane = lane_of_vectors(runs, size)
         memory.check_fits("sgd", 48.0 * lane * size, "lower dim, or use engine='chain'")
-        run_lane = partial(_sgd_lane, model, sgd, dim, seed, dtype, literal)
+        own_start = initial is None and model.starts_from_parameters
+        run_lane = partial(_sgd_lane, model, sgd, dim, seed, dtype, literal, own_start)
         work = float(grid.steps[-1])
     elif engine == "chain":
         lane = lane_of_statistics(runs)
         run_lane = partial(_chain_lane, model, sgd, dim, seed)
         work = float(grid.steps[-1])
     elif engine == "sde":
-        lane = lane_of_statistics(runs)
+        lane = (lane_of_solutions if model.moments_are_estimates else lane_of_statistics)(runs)
         dt = sde.default_dt(sgd.delta(dim)) if dt is None else _validate.positive("dt", dt)
         diffusion = WeakNoiseDiffusion(model, sgd, jnp.asarray(float(dim)))
         run_lane = partial(_diffusion_lane, diffusion, seed, dt)
@@ -133,8 +139,11 @@ def simulate(
         run_lane = partial(_ode_lane, model, sgd)
         work = 1.0
     _check_records(model, runs, grid)
-    start = _start(model, initial, dim, numbers, seed)
-    return _run(run_lane, lane, start, numbers, grid, config, work, progress, out)
+    start = _start(model, sgd, initial, dim, numbers, seed)
+    risk_of = model if _wants_risk(model, risk) else None
+    if risk is not None:
+        config["risk"] = risk
+    return _run(run_lane, lane, start, numbers, grid, config, work, progress, out, risk_of)
 
 
 def sample_diffusion(
@@ -199,11 +208,14 @@ def sample_diffusion(
 # -- one lane of each engine -----------------------------------------------------------------------
 
 
-def _sgd_lane(model, sgd, dim, seed, dtype, literal, start, numbers, grid, advanced):
+def _sgd_lane(model, sgd, dim, seed, dtype, literal, own_start, start, numbers, grid, advanced):
     lift_keys, keys = run_keys(seed, "lift", numbers), run_keys(seed, "sgd", numbers)
+    # The keys behind ``start``, so that its statistics are those of the parameters.
+    initial_keys = run_keys(seed, "initial", numbers) if own_start else None
     return run_sgd(
-        model, sgd, dim, start, lift_keys, keys, grid.steps, advanced, dtype=dtype, literal=literal
-    )
+        model, sgd, dim, start, lift_keys, keys, grid.steps, advanced,
+        dtype=dtype, literal=literal, initial_keys=initial_keys,
+    )  # fmt: skip
 
 
 def _chain_lane(model, sgd, dim, seed, start, numbers, grid, advanced):
@@ -215,7 +227,13 @@ def _diffusion_lane(
     diffusion: AbstractDiffusion, seed: int, dt: float, start, numbers, grid, advanced
 ):
     keys = run_keys(seed, "sde", numbers)
-    return sde.run_diffusion(diffusion, start, keys, grid.times, dt, advanced)
+    records = sde.run_diffusion(diffusion, start, keys, grid.times, dt, advanced)
+    # Weak noise: to leading order the error of a path is that of the ODE from the same start.
+    error = solution_error(diffusion.model, diffusion.sgd, start, grid.times)
+    for record in records:
+        if error is not None:
+            record = record._replace(error=start.with_vector(jnp.asarray(error[record.slot])))
+        yield record
 
 
 def _ode_lane(model, sgd, start, numbers, grid, advanced):
@@ -248,6 +266,21 @@ def _check_options(engine: str, dtype: str, literal: bool, dt: float | None) -> 
         raise ValueError(f"dt={dt!r}: engine={engine!r} has no time step to choose; leave it out.")
 
 
+def _check_chain(model: Model, engine: str) -> None:
+    if engine == "chain" and not model.has_chain:
+        raise ValueError(
+            f"engine='chain': {type(model).__name__} has no exact chain; use 'sgd', 'ode' or 'sde'."
+        )
+
+
+def _wants_risk(model: Model, risk: object) -> bool:
+    if risk is None:
+        return model.records_risk
+    if _validate.boolean("risk", risk) and type(model).risk is AbstractModel.risk:
+        raise ValueError(f"risk=True: {type(model).__name__} does not say its risk.")
+    return bool(risk)
+
+
 def _check_places(progress: object, out: object) -> None:
     if progress is not None:
         _validate.boolean("progress", progress)
@@ -271,15 +304,20 @@ def _check_records(model: Model, runs: int, grid: Grid) -> None:
 
 
 def _start(
-    model: Model, given: AbstractStatistics | None, dim: int, numbers: np.ndarray, seed: int
+    model: Model,
+    sgd: OnlineSGD,
+    given: AbstractStatistics | None,
+    dim: int,
+    numbers: np.ndarray,
+    seed: int,
 ) -> AbstractStatistics:
     if given is None:
-        everyone = initial_law(model, dim, int(numbers[-1]) + 1, seed)
+        everyone = initial_law(model, dim, int(numbers[-1]) + 1, seed, sgd)
         return everyone[int(numbers[0]) :]
     if not isinstance(given, model.statistics_class):
         name = model.statistics_class.__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {type(model).__name__} from.")
-    model.check_statistics(given)
+    model.check_state(given, sgd)
     return _broadcast(given, len(numbers))
 
 
@@ -326,11 +364,12 @@ def _run(
     work: float,
     progress: bool | None,
     out: str | Path | None,
+    risk_of: Model | None = None,
 ) -> xr.Dataset:
     attrs = attributes(config)
     if out is None:
         with progress_bar(progress, config["engine"], work * _padded(len(numbers), lane)) as bar:
-            return _run_part(run_lane, lane, start, numbers, grid, attrs, bar)
+            return _run_part(run_lane, lane, start, numbers, grid, attrs, bar, risk_of)
     from sgdlimits.store import PartialStore  # storage libraries only where they are used
 
     store = PartialStore.open(Path(out), config)
@@ -342,7 +381,7 @@ def _run(
             if store.has(first):
                 bar(work * lane)
                 continue
-            part = _run_part(run_lane, lane, start[rows], numbers[rows], grid, attrs, bar)
+            part = _run_part(run_lane, lane, start[rows], numbers[rows], grid, attrs, bar, risk_of)
             store.write(first, part)
     return store.finish()
 
@@ -359,6 +398,7 @@ def _run_part(
     grid: Grid,
     attrs: dict[str, Any],
     advanced: Advanced,
+    risk_of: Model | None,
 ) -> xr.Dataset:
     recorder = Recorder(start, len(grid.steps))
     first = 0
@@ -372,6 +412,8 @@ def _run_part(
     except KeyboardInterrupt as error:
         raise SimulationInterrupted(recorder.dataset(numbers, grid, attrs)) from error
     dataset = recorder.dataset(numbers, grid, attrs)
+    if risk_of is not None:
+        dataset = with_risk(dataset, risk_of)
     _warn_of_divergence(dataset)
     return dataset
 

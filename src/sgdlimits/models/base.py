@@ -58,6 +58,15 @@ class AbstractModel(eqx.Module, Generic[S]):
 
     statistics_class: ClassVar[type[AbstractStatistics]]
     citation: ClassVar[str]
+    #: Whether results of ``simulate`` carry the risk unasked, because it costs little.
+    records_risk: ClassVar[bool] = False
+    #: Whether the law of the statistics at finite dim is known exactly; a model without it raises
+    #: ValueError in the chain's methods.
+    has_chain: ClassVar[bool] = True
+    #: Whether real SGD starts from ``initial_parameters`` rather than from lifted statistics.
+    starts_from_parameters: ClassVar[bool] = False
+    #: Whether drift and diffusion are Monte Carlo estimates, with ``replicates`` for their error.
+    moments_are_estimates: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -78,6 +87,14 @@ class AbstractModel(eqx.Module, Generic[S]):
     @abstractmethod
     def check_statistics(self, u: S) -> None:
         """Raise ValueError unless ``u`` has this model's shapes and real vectors can realise it."""
+
+    def check_state(self, u: S, sgd: OnlineSGD) -> None:
+        """Raise ValueError unless the algorithm can be at ``u``; default ``check_statistics``."""
+        self.check_statistics(u)
+
+    def constrained(self, u: S, sgd: OnlineSGD) -> S:
+        """``u`` as the algorithm keeps it, with unit rows where it is spherical; any batch axes."""
+        return u
 
     def admissible(self, u: S) -> S:
         """``u`` moved into the domain of the drift and diffusion, for the SDE's overshoots.
@@ -145,6 +162,13 @@ class AbstractModel(eqx.Module, Generic[S]):
 
     # -- 4. one-step moments -------------------------------------------------------------------
 
+    def replicates(self) -> "tuple[AbstractModel[S], ...]":
+        """Models with independent estimates of these moments, whose mean is this model's.
+
+        Default: the model itself, for moments that are not random.
+        """
+        return (self,)
+
     @abstractmethod
     def population_drift(self, u: S, sgd: OnlineSGD) -> S:
         """f = A u, the statistics' rate of change under the gradient of the population loss."""
@@ -174,6 +198,16 @@ class AbstractModel(eqx.Module, Generic[S]):
     def one_step_moments(self, u: S, sgd: OnlineSGD, dim: Float[Array, ""]) -> OneStepMoments:
         """Mean and covariance of one step's increment, exact at finite dim."""
 
+    # -- the risk ------------------------------------------------------------------------------
+
+    def risk(self, u: S) -> Float[Array, ""]:
+        """Expected loss of a fresh sample at one state, without the ridge."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its risk; define risk(u).")
+
+    def irreducible_risk(self) -> Float[Array, ""] | None:
+        """Risk that no parameters can remove; None where it is not known."""
+        return None
+
     # -- laws and landmarks --------------------------------------------------------------------
 
     @abstractmethod
@@ -185,6 +219,16 @@ class AbstractModel(eqx.Module, Generic[S]):
     @abstractmethod
     def initial_constants(self, dim: int) -> PyTree:
         """Whatever the initial law needs once, such as a table for its chi-square."""
+
+    def initial_parameters(
+        self, key: Key[Array, ""], frame: Float[Array, "directions dim"]
+    ) -> PyTree:
+        """Real parameters of one random start; default: lifted from ``initial_statistics``."""
+        key_u, key_lift = jax.random.split(key)
+        dim = frame.shape[1]
+        constants = self.initial_constants(dim)
+        u = self.initial_statistics(key_u, jnp.asarray(float(dim)), constants)
+        return self.lift(key_lift, u, frame)
 
     @abstractmethod
     def lift(self, key: Key[Array, ""], u: S, frame: Float[Array, "directions dim"]) -> PyTree:
