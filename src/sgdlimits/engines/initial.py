@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PyTree
 
 from sgdlimits import _validate
+from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.engines.lanes import LARGE, map_lanes
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.models.statistics import AbstractStatistics
@@ -28,7 +29,9 @@ def _draw(model, seed_keys, dim, constants):
     return jax.vmap(lambda key: model.initial_statistics(key, dim, constants))(seed_keys)
 
 
-def initial(model: AbstractModel[S], dim: int, runs: int, seed: int) -> S:
+def initial(
+    model: AbstractModel[S], dim: int, runs: int, seed: int, sgd: OnlineSGD | None = None
+) -> S:
     """Statistics of the papers' random start at finite ``dim``, sampled without vectors.
 
     Run r depends on the seed and r alone; ``simulate`` with the same seed starts here.
@@ -38,6 +41,7 @@ def initial(model: AbstractModel[S], dim: int, runs: int, seed: int) -> S:
         dim: dimension of the data.
         runs: number of independent draws.
         seed: integer seed.
+        sgd: the algorithm that is to start there: a spherical one has the rows normalised.
 
     Returns:
         Statistics with a leading axis of length ``runs``.
@@ -49,7 +53,7 @@ def initial(model: AbstractModel[S], dim: int, runs: int, seed: int) -> S:
     runs = _validate.integer("runs", runs, 1)
     seed = check_seed(seed)
     constants = model.initial_constants(dim)
-    return jax.tree.map(
+    drawn = jax.tree.map(
         jnp.asarray,
         map_lanes(
             lambda numbers: _draw(
@@ -59,6 +63,7 @@ def initial(model: AbstractModel[S], dim: int, runs: int, seed: int) -> S:
             LARGE,
         ),
     )
+    return drawn if sgd is None else model.constrained(drawn, sgd)
 
 
 def lift(model: AbstractModel[S], statistics: S, dim: int, seed: int) -> PyTree:

@@ -90,7 +90,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     def _each(self, u: S, function: Callable[..., PyTree]) -> PyTree:
         """Apply a function of one state over all batch axes of ``u``."""
         if not is_traced(u):  # inside jit or vmap there are no values to check
-            self.model.check_statistics(u)
+            self.model.check_state(u, self.sgd)
         for _ in u.batch_shape:
             function = _over_leading_axis(function)
         return function(dynamic(self.model), dynamic(self.sgd), u)
@@ -119,7 +119,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
         """
-        self.model.check_statistics(u0)
+        self.model.check_state(u0, self.sgd)
         times = flow.check_times(times)
         rtol, atol = _validate.positive("rtol", rtol), _validate.positive("atol", atol)
         return flow.solve(self.model, self.sgd, u0, times, rtol, atol)
@@ -196,7 +196,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
         """
-        self.model.check_statistics(u_star)
+        self.model.check_state(u_star, self.sgd)
         if u_star.batch_shape != ():
             raise ValueError(
                 f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."

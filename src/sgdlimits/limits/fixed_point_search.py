@@ -102,7 +102,7 @@ def _is_root(model: AbstractModel, sgd: OnlineSGD, y: np.ndarray) -> bool:
     if not np.isfinite(y).all():
         return False
     try:
-        model.check_statistics(model.template.with_vector(jnp.asarray(y)))
+        model.check_state(model.template.with_vector(jnp.asarray(y)), sgd)
     except ValueError:  # a zero of the formulas outside the domain of the statistics
         return False
     residual, rates = map(

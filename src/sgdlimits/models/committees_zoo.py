@@ -1,0 +1,131 @@
+"""The teacher-student problems of the papers."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgdlimits import _validate
+from sgdlimits.expectations.activations import AbstractActivation, Polynomial, as_activation
+from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, TruncatedGauss, rule_for
+from sgdlimits.models.committee import Committee
+
+ActivationLike = str | AbstractActivation | Callable
+_MOST_NODES = 60_000
+
+
+def committee(
+    width: int,
+    teacher_width: int,
+    activation: ActivationLike = "erf",
+    teacher_activation: ActivationLike | None = None,
+    noise: float = 0.0,
+    teacher_gram: ArrayLike | None = None,
+    teacher_second_layer: ArrayLike | None = None,
+    train_second_layer: bool = False,
+    *,
+    second_layer: ArrayLike | None = None,
+    rule: AbstractRule | None = None,
+) -> Committee:
+    """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
+
+    Args:
+        width: p.
+        teacher_width: k.
+        activation: "erf" (erf(s/sqrt 2)), "relu", "square", a ``Hermite`` series, a
+            ``Polynomial``, or any function of one variable in JAX (``Activation`` declares kinks).
+        teacher_activation: likewise; default the student's.
+        noise: Delta, variance of the label noise.
+        teacher_gram: P = F Fᵀ, symmetric positive definite; default the identity.
+        teacher_second_layer: a; default ones.
+        train_second_layer: whether v is trained.
+        second_layer: v where it is fixed, or where its training starts; default ones.
+        rule: nodes in p + k dimensions for expectations without formula.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
+    Source: Saad and Solla (1995); Arnaboldi, Stephan, Krzakala and Loureiro (2023).
+    """
+    p = _validate.integer("width", width, 1)
+    k = _validate.integer("teacher_width", teacher_width, 1)
+    student = as_activation("activation", activation)
+    teacher = (
+        student
+        if teacher_activation is None
+        else as_activation("teacher_activation", teacher_activation)
+    )
+    if rule is not None and not isinstance(rule, AbstractRule):
+        raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
+    return Committee(
+        student=student,
+        teacher=teacher,
+        width=p,
+        gram=_gram(teacher_gram, k),
+        second_layer=_row("second_layer", second_layer, p),
+        teacher_second_layer=_row("teacher_second_layer", teacher_second_layer, k),
+        noise=_validate.nonnegative("noise", noise),
+        train_second_layer=_validate.boolean("train_second_layer", train_second_layer),
+        rule=_rule(student, teacher, p + k) if rule is None else rule,
+    )
+
+
+def phase_retrieval(
+    width: int = 1, noise: float = 0.0, train_second_layer: bool = False
+) -> Committee:
+    """Squares that learn y = s*^2 + sqrt(noise) z: one teacher row of norm 1.
+
+    Args:
+        width: p.
+        noise: Delta.
+        train_second_layer: whether v is trained.
+
+    Source: Arnaboldi, Krzakala, Loureiro and Stephan (2023); their time is ours divided by p.
+    """
+    return committee(width, 1, "square", noise=noise, train_second_layer=train_second_layer)
+
+
+def single_index(
+    activation: ActivationLike = "erf", link: ActivationLike | None = None, noise: float = 0.0
+) -> Committee:
+    """f = sigma(w.x) learns y = link(w*.x) + sqrt(noise) z; see its ``information_exponent``.
+
+    Args:
+        activation: sigma, as in ``committee``.
+        link: the teacher's; default sigma.
+        noise: Delta.
+    """
+    return committee(1, 1, activation, link, noise)
+
+
+def _gram(value: ArrayLike | None, k: int) -> tuple[tuple[float, ...], ...]:
+    gram = np.eye(k) if value is None else np.atleast_2d(np.asarray(value, dtype=float))
+    if gram.shape != (k, k) or not np.isfinite(gram).all() or not np.allclose(gram, gram.T):
+        raise ValueError(
+            f"teacher_gram has shape {gram.shape}: expected a symmetric {k} x {k} matrix."
+        )
+    smallest = np.linalg.eigvalsh(gram)[0]
+    if smallest <= 1e-10 * np.trace(gram):
+        raise ValueError(
+            f"teacher_gram: smallest eigenvalue {smallest:.3g}; the teacher's rows must be "
+            "linearly independent."
+        )
+    return tuple(tuple(float(x) for x in row) for row in gram)
+
+
+def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:
+    row = np.ones(length) if value is None else np.asarray(value, dtype=float)
+    if row.shape != (length,) or not np.isfinite(row).all():
+        raise ValueError(f"{name}={value!r}: expected {length} finite numbers.")
+    return tuple(float(x) for x in row)
+
+
+def _rule(student: AbstractActivation, teacher: AbstractActivation, n: int) -> AbstractRule:
+    """Exact for polynomials where the grid is small enough; else as for the mixtures."""
+    if isinstance(student, Polynomial) and isinstance(teacher, Polynomial):
+        # Fourth moments of the error times squares of the gradient: degree 8 D.
+        order = 2 * max(student.degree, teacher.degree) + 1
+        if (2 * order) ** n <= _MOST_NODES:
+            return TruncatedGauss(n, order)
+    kinks = {*student.kinks, *teacher.kinks}
+    return QuasiMonteCarlo(n, 12) if len(kinks) > 1 else rule_for(n)

@@ -1,0 +1,112 @@
+"""Rows of a first layer beside a frame: coordinates, vectors, random laws, and the unit sphere.
+
+A row w_i is its coordinates B_i in an orthonormal basis of the frame's span (M = B Rᵀ, G = R Rᵀ)
+and a part outside it, of which the Gram matrix ``rest`` matters: Q = B Bᵀ + rest.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.models.overlaps import Statistics
+from sgdlimits.randomness.chi_square import ChiSquare
+
+ON_SPHERE = 1e-8  # how far from 1 a squared norm may be and still count as given on the sphere
+
+
+def coordinates(u: Statistics, root: Float[Array, "r r"]) -> tuple[Array, Array]:
+    """(B, rest) of one state."""
+    B = solve_lower(root, u.M.T).T
+    return B, u.Q - B @ B.T
+
+
+def overlaps(B: Array, rest: Array, root: Float[Array, "r r"]) -> tuple[Array, Array]:
+    """(M, Q) of coordinates."""
+    return B @ root.T, B @ B.T + rest
+
+
+def check_overlaps(u: object, template: Statistics, gram: np.ndarray) -> None:
+    """Raise unless ``u`` has the template's shapes, is finite, and Q >= M G^-1 Mᵀ."""
+    if not isinstance(u, Statistics):
+        raise TypeError(f"statistics={u!r}: expected Statistics(v, M, Q).")
+    batch = u.batch_shape
+    for name in template.dims:
+        value, shape = np.asarray(getattr(u, name)), getattr(template, name).shape
+        if value.shape[len(batch) :] != shape:
+            raise ValueError(
+                f"statistics: {name} has shape {value.shape[len(batch) :]}, expected {shape}."
+            )
+        if not np.isfinite(value).all():
+            raise ValueError(f"statistics: {name} must be finite.")
+    Q = np.asarray(u.Q)
+    if not np.allclose(Q, np.swapaxes(Q, -1, -2), atol=1e-9):
+        raise ValueError("statistics: Q must be symmetric.")
+    rest = np.linalg.eigvalsh(np.asarray(u.R_perp(jnp.asarray(gram))))
+    scale = 1 + np.abs(np.trace(Q, axis1=-2, axis2=-1))
+    if rest.size and (rest.min(-1) < -1e-8 * scale).any():
+        raise ValueError(
+            "statistics: not the overlaps of real vectors; Q - M G^-1 Mᵀ has eigenvalue "
+            f"{rest.min():.3g}, expected a positive semidefinite matrix."
+        )
+
+
+def check_unit_rows(u: Statistics) -> None:
+    """Raise ValueError unless every Q_ii is 1."""
+    norms = np.diagonal(np.asarray(u.Q), axis1=-2, axis2=-1)
+    if (np.abs(norms - 1) > ON_SPHERE).any():
+        worst = norms.ravel()[np.abs(norms - 1).argmax()]
+        raise ValueError(
+            f"statistics: Q_ii = {worst:.6g}, but spherical=True keeps rows of norm 1; "
+            "start from Q_ii = 1."
+        )
+
+
+def unit_rows(u: Statistics) -> Statistics:
+    """The statistics after every row is divided by its norm; any batch axes. Rows must not be 0."""
+    scale = 1 / jnp.sqrt(jnp.diagonal(u.Q, axis1=-2, axis2=-1))
+    Q = u.Q * scale[..., :, None] * scale[..., None, :]
+    p = Q.shape[-1]
+    return Statistics(u.v, u.M * scale[..., :, None], jnp.where(np.eye(p, dtype=bool), 1.0, Q))
+
+
+def admissible(u: Statistics, root: Float[Array, "r r"]) -> Statistics:
+    """``u``, or where no vectors realise it: the part of Q outside the frame made nonnegative."""
+    B, rest = coordinates(u, root)
+    values, vectors = jnp.linalg.eigh((rest + rest.T) / 2)
+    legal = values[0] >= 0
+    moved = B @ B.T + (vectors * jnp.maximum(values, 0)) @ vectors.T
+    return Statistics(u.v, u.M, jnp.where(legal, u.Q, (moved + moved.T) / 2))
+
+
+def wishart_constants(dim: int, width: int, directions: int) -> tuple[ChiSquare, ...]:
+    """Laws of the squared diagonal of Bartlett's factor."""
+    return tuple(ChiSquare(dim - directions - i) for i in range(width))
+
+
+def random_rows(
+    key: Key[Array, ""], dim: Float[Array, ""], directions: int, laws: tuple[ChiSquare, ...]
+) -> tuple[Array, Array]:
+    """(B, rest) of rows w_i ~ N(0, I/dim): a Gaussian block and a Wishart block (Bartlett)."""
+    width = len(laws)
+    key_b, key_lower, key_diagonal = jax.random.split(key, 3)
+    B = jax.random.normal(key_b, (width, directions)) / jnp.sqrt(1.0 * dim)
+    lower = jnp.tril(jax.random.normal(key_lower, (width, width)), -1)
+    keys = jax.random.split(key_diagonal, width)
+    squares = [law.sample(k) for law, k in zip(laws, keys, strict=True)]
+    lower = lower + jnp.diag(jnp.sqrt(jnp.stack(squares)))
+    return B, lower @ lower.T / dim
+
+
+def lift_rows(
+    key: Key[Array, ""], u: Statistics, root: Float[Array, "r r"], frame: Float[Array, "r dim"]
+) -> Float[Array, "width dim"]:
+    """Rows with these overlaps; what is free is uniform orthogonal to the frame."""
+    B, rest = coordinates(u, root)
+    basis = solve_lower(root, frame)
+    z = jax.random.normal(key, (B.shape[0], frame.shape[1]))
+    for _ in range(2):  # twice: orthogonal to rounding
+        z = z - (z @ basis.T) @ basis
+    orthonormal, _ = jnp.linalg.qr(z.T)
+    return B @ basis + cholesky(rest) @ orthonormal.T
