@@ -25,6 +25,14 @@ _HOME = {
     "PrincipalSpace": "alignments",
     "lives_in": "alignments",
     "matrix_lives_in": "alignments",
+    "asymptotic": "block_spectrum",
+    "BlockSpectrum": "block_spectrum",
+    "Bulk": "bulk",
+    "Outlier": "outliers",
+    "outlier_thresholds": "thresholds",
+    "snr_threshold": "thresholds",
+    "along": "trajectory",
+    "along_path": "trajectory",
     "Spectrum": "recording",
     "TestData": "recording",
     "TrainingData": "recording",
@@ -38,12 +46,16 @@ if TYPE_CHECKING:
     from sgdlimits.spectra.alignments import lives_in as lives_in
     from sgdlimits.spectra.alignments import matrix_lives_in as matrix_lives_in
     from sgdlimits.spectra.alignments import principal_space as principal_space
+    from sgdlimits.spectra.block_spectrum import BlockSpectrum as BlockSpectrum
+    from sgdlimits.spectra.block_spectrum import asymptotic as asymptotic
+    from sgdlimits.spectra.bulk import Bulk as Bulk
     from sgdlimits.spectra.eigenpairs import Eigenpairs as Eigenpairs
     from sgdlimits.spectra.eigenpairs import extremes as extremes
     from sgdlimits.spectra.eigenpairs import top as top
     from sgdlimits.spectra.empirical_matrices import empirical as empirical
     from sgdlimits.spectra.leading_forms import leading as leading
     from sgdlimits.spectra.operators import SampleMatrix as SampleMatrix
+    from sgdlimits.spectra.outliers import Outlier as Outlier
     from sgdlimits.spectra.population_blocks import PopulationMatrix as PopulationMatrix
     from sgdlimits.spectra.population_blocks import population as population
     from sgdlimits.spectra.recording import Spectrum as Spectrum
@@ -53,6 +65,10 @@ if TYPE_CHECKING:
     from sgdlimits.spectra.samples import GivenSamples as GivenSamples
     from sgdlimits.spectra.samples import fresh_samples as fresh_samples
     from sgdlimits.spectra.samples import training_samples as training_samples
+    from sgdlimits.spectra.thresholds import outlier_thresholds as outlier_thresholds
+    from sgdlimits.spectra.thresholds import snr_threshold as snr_threshold
+    from sgdlimits.spectra.trajectory import along as along
+    from sgdlimits.spectra.trajectory import along_path as along_path
 
 
 def __getattr__(name: str) -> Any:

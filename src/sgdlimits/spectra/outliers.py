@@ -1,0 +1,122 @@
+"""Eigenvalues that leave the bulk: where they are, how far into V their vectors reach, their noise.
+
+On every interval of a without bulk the eigenvalues of B(a) - z(a) fall with a; each zero is one
+outlier. With q the unit eigenvector there, the part of the outlier's vector in V is sqrt(mass) q,
+
+    mass = (gamma - E[tau^2]) / (gamma - E[tau^2] + E[tau^2 (q.y)^2]).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits._roots import bracketed_root
+from sgdlimits.spectra.bulk import Bulk
+from sgdlimits.spectra.companion import Companion
+from sgdlimits.spectra.weight_law import Samples
+
+_GROWTH = 4.0
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """One eigenvalue outside the bulk and its vector.
+
+    Attributes:
+        value: its limit z.
+        side: "right" or "left" of the bulk, or in a "gap".
+        mass: squared norm of the part of its unit vector in V; the rest is noise.
+        vector: unit vector q in V along that part, shape (rank,).
+        deviation: limit of sqrt(M) times the standard deviation of the eigenvalue, for one that is
+            not degenerate.
+        a: its companion coordinate.
+    """
+
+    value: float
+    side: str
+    mass: float
+    vector: np.ndarray
+    deviation: float
+    a: float
+
+    def overlap(self, direction: np.ndarray) -> float:
+        """Squared overlap of the outlier's unit vector with a fixed unit vector.
+
+        Args:
+            direction: the fixed vector's coordinates in V, shape (rank,).
+        """
+        return float(self.mass * (self.vector @ direction) ** 2)
+
+
+def find_outliers(bulk: Bulk) -> tuple[Outlier, ...]:
+    """All outliers, by decreasing value."""
+    companion = bulk.companion
+    found = [
+        _outlier(companion, a, index, side)
+        for side, low, high in _intervals(bulk)
+        for index, a in _zeros(companion, low, high)
+    ]
+    return tuple(sorted(found, key=lambda outlier: -outlier.value))
+
+
+def _intervals(bulk: Bulk) -> Iterator[tuple[str, float, float]]:
+    """Where a may be outside the bulk, without a = 0 (the atom)."""
+    yield "right", bulk.right.a, np.inf
+    yield "left", -np.inf, bulk.left.a
+    for low, high, *_ in bulk.gaps:
+        yield "gap", low, high
+
+
+def _zeros(companion: Companion, low: float, high: float) -> Iterator[tuple[int, float]]:
+    """(index, a) of every zero of a margin in the open interval, its ends being edges."""
+    if low < 0 < high:
+        # All margins vanish at a = 0 unless there are classes without noise.
+        tiny = (
+            1e-9 * min(-low, high) if np.isfinite(high - low) else 1e-9 * min(abs(low), abs(high))
+        )
+        yield from _zeros(companion, low, -tiny)
+        yield from _zeros(companion, tiny, high)
+        return
+    low, high = _finite(companion, low, high)
+    start, end = companion.margins(np.array([low, high]))
+    for index in np.flatnonzero((start > 0) & (end < 0)):
+        margin = lambda a, i=index: companion.margins(a)[i]  # noqa: E731
+        yield int(index), bracketed_root(margin, low, high, 1e-14 * max(abs(low), abs(high)))
+
+
+def _finite(companion: Companion, low: float, high: float) -> tuple[float, float]:
+    """Replace an infinite end by a point beyond which no margin changes sign."""
+    scale = max(np.abs(companion.law.t).max(), abs(high if np.isinf(low) else low))
+    while np.isinf(high) or np.isinf(low):
+        scale *= _GROWTH
+        if np.isinf(high) and companion.margins(scale)[0] < 0:
+            high = scale
+        elif np.isinf(low) and companion.margins(-scale)[-1] > 0:
+            low = -scale
+    return low, high
+
+
+def _outlier(companion: Companion, a: float, index: int, side: str) -> Outlier:
+    law, gamma = companion.law, companion.gamma
+    q = np.linalg.eigh(companion.signal(a)).eigenvectors[:, -1 - index]
+    slope = float(companion.slope(a))
+    mass = slope / (slope - q @ companion.signal_slope(a) @ q)
+    noise = 2 / gamma * (1 - companion.energy(a) / gamma) * (1 - mass) ** 2 * (gamma * a) ** 2
+    spread = _variance(law.samples, law.space.seen, a, q, mass)
+    return Outlier(
+        float(companion.z(a)), side, float(mass), q, float(np.sqrt(spread + noise)), float(a)
+    )
+
+
+def _variance(samples: Samples, seen: int, a: float, q: np.ndarray, mass: float) -> float:
+    """Var of a tau (mass (q.y)^2 + 1 - mass) under the law, V minus U integrated exactly."""
+    centre, free = samples.y @ q, float(q[seen:] @ q[seen:])
+    second = centre**2 + free
+    fourth = centre**4 + 6 * centre**2 * free + 3 * free**2
+    scaled = a * samples.t / (a - samples.t)
+    total = samples.mass.sum()
+    rest = 1 - mass
+    mean = samples.mass @ (scaled * (mass * second + rest)) / total
+    square = mass**2 * fourth + 2 * mass * rest * second + rest**2
+    return float(samples.mass @ (scaled**2 * square) / total - mean**2)
