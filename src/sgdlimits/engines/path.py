@@ -28,6 +28,7 @@ class Record(NamedTuple):
     statistics: Any
     diverged: np.ndarray
     error: Any = None
+    parameters: Any = None  # real vectors, for engines that have them
 
 
 class AbstractPath(eqx.Module):

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits.engines.grid import Grid
+from sgdlimits.engines.observe import Observations
 from sgdlimits.engines.path import Record
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.provenance import canonical, identity
@@ -22,7 +23,10 @@ class DivergenceWarning(UserWarning):
 class Recorder:
     """Collects the records of some runs; unrecorded entries are NaN."""
 
-    def __init__(self, start: AbstractStatistics, records: int):
+    def __init__(
+        self, start: AbstractStatistics, records: int, observations: Observations | None = None
+    ):
+        self.observations = observations
         self.labels = type(start).labels
         self.dims = type(start).dims
         self.values: dict[str, np.ndarray] = {}
@@ -40,6 +44,8 @@ class Recorder:
             diverged = record.diverged[:count]
             self.diverged[rows] = diverged
             gone = times[record.slot] >= diverged
+            if self.observations is not None:
+                self.observations.take(record.slot, record.parameters, rows, gone)
             for name, values in self.values.items():
                 new = np.array(getattr(record.statistics, name), dtype=float)[:count]
                 new[gone] = np.nan
@@ -73,6 +79,9 @@ class Recorder:
             "time": xr.Variable("time", grid.times, {"long_name": "time", "units": TIME_UNITS}),
             "step": xr.Variable("time", grid.steps, {"long_name": "SGD steps", "units": "1"}),
         }
+        if self.observations is not None:
+            observed, labels = self.observations.variables()
+            data, coords = {**data, **observed}, {**labels, **coords}
         return xr.Dataset(data, coords, attrs)
 
 

@@ -100,6 +100,7 @@ def run_sgd(
     parameters, frame = jax.tree.map(lambda x: x.astype(dtype), (parameters, frame))
     model, sgd = dynamic(model, dtype), dynamic(sgd, dtype)
     diverged = jnp.full(len(keys), NEVER)
+    yield Record(0, start, times_of(diverged, 0, clock), parameters=parameters)
     for index in range(1, len(steps)):
         for first in range(int(steps[index - 1]), int(steps[index]), _MOST_STEPS_PER_CALL):
             last = min(first + _MOST_STEPS_PER_CALL, int(steps[index]))
@@ -117,4 +118,5 @@ def run_sgd(
             index,
             jax.tree.map(lambda x: np.asarray(x, dtype=float), statistics),
             times_of(diverged, int(steps[index]), clock),
+            parameters=parameters,
         )

@@ -1,7 +1,7 @@
 """One process, several magnifications, one call."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from sgdlimits.engines.grid import Grid
 from sgdlimits.engines.initial import check_dim
 from sgdlimits.engines.initial import initial as initial_law
 from sgdlimits.engines.lanes import lane_of_solutions, lane_of_statistics, lane_of_vectors, lanes
+from sgdlimits.engines.observe import Observer, Observing, check_observers
 from sgdlimits.engines.ode import run_ode, solution_error
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.progress import progress_bar
@@ -63,6 +64,7 @@ def simulate(
     literal: bool = False,
     dt: float | None = None,
     risk: bool | None = None,
+    observe: Sequence[Observer] = (),
     progress: bool | None = None,
     out: str | Path | None = None,
 ) -> xr.Dataset:
@@ -88,6 +90,9 @@ def simulate(
         dt: step of engine "sde"; default one SGD step or 0.001, whichever is longer.
         risk: add the population risk at each record as the variable ``risk``; default: for
             committees, where it costs little.
+        observe: functions of a ``Snapshot`` of real parameters that engine "sgd" calls at every
+            recorded time, such as ``spectra.Spectrum``. What they return, names with arrays, joins
+            the result.
         progress: show a progress bar; default: when standard error is a terminal.
         out: folder to keep the result in. Finished parts are written as they are done, and the
             same call resumes there after an interruption.
@@ -113,9 +118,14 @@ def simulate(
     _check_options(engine, dtype, literal, dt)
     _check_chain(model, engine)
     _check_places(progress, out)
+    observers = check_observers(observe, engine, keeps=out is not None)
     grid = Grid.create(time, sgd.delta(dim), record)
     numbers, seed = _check_runs(runs, first_run, seed)
     config = _config(model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt)
+    observing = None
+    if observers:
+        config["observe"] = [describe(o) if out is not None else repr(o) for o in observers]
+        observing = Observing(observers, model, dim, seed, dtype, grid)
     run_lane: _Lane
     if engine == "sgd":
         size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
@@ -143,7 +153,9 @@ def simulate(
     risk_of = model if _wants_risk(model, risk) else None
     if risk is not None:
         config["risk"] = risk
-    return _run(run_lane, lane, start, numbers, grid, config, work, progress, out, risk_of)
+    return _run(
+        run_lane, lane, start, numbers, grid, config, work, progress, out, risk_of, observing
+    )
 
 
 def sample_diffusion(
@@ -365,23 +377,34 @@ def _run(
     progress: bool | None,
     out: str | Path | None,
     risk_of: Model | None = None,
+    observing: Observing | None = None,
 ) -> xr.Dataset:
     attrs = attributes(config)
+    # Nobody knows what observers cost; the bar gives them as much room as the steps.
+    total = work * (_padded(len(numbers), lane) + (len(numbers) if observing else 0))
+    part_of = partial(
+        _run_part,
+        run_lane,
+        lane,
+        risk_of=risk_of,
+        observing=observing,
+        share=work / len(grid.steps),
+    )
     if out is None:
-        with progress_bar(progress, config["engine"], work * _padded(len(numbers), lane)) as bar:
-            return _run_part(run_lane, lane, start, numbers, grid, attrs, bar, risk_of)
+        with progress_bar(progress, config["engine"], total) as bar:
+            return part_of(start, numbers, grid, attrs, bar)
     from sgdlimits.store import PartialStore  # storage libraries only where they are used
 
     store = PartialStore.open(Path(out), config)
     if store.complete:
         return store.result()
-    with progress_bar(progress, config["engine"], work * _padded(len(numbers), lane)) as bar:
+    with progress_bar(progress, config["engine"], total) as bar:
         for first in range(0, len(numbers), lane):
             rows = slice(first, min(first + lane, len(numbers)))
             if store.has(first):
-                bar(work * lane)
+                bar(work * (lane + (rows.stop - rows.start if observing else 0)))
                 continue
-            part = _run_part(run_lane, lane, start[rows], numbers[rows], grid, attrs, bar, risk_of)
+            part = part_of(start[rows], numbers[rows], grid, attrs, bar)
             store.write(first, part)
     return store.finish()
 
@@ -398,9 +421,13 @@ def _run_part(
     grid: Grid,
     attrs: dict[str, Any],
     advanced: Advanced,
+    *,
     risk_of: Model | None,
+    observing: Observing | None,
+    share: float,
 ) -> xr.Dataset:
-    recorder = Recorder(start, len(grid.steps))
+    observations = observing and observing.of(numbers, lambda looks: advanced(looks * share))
+    recorder = Recorder(start, len(grid.steps), observations)
     first = 0
     try:
         for padded, count in lanes(numbers, lane):
