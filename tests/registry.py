@@ -1,82 +1,26 @@
-"""The models that every contract test runs on. A new model joins by its entries in ``CASES``."""
+"""The models that every contract test runs on.
 
-from dataclasses import dataclass
-from typing import Any
+A new family joins by a file in ``tests/cases/`` with a list ``CASES``.
+"""
 
-import jax
-import jax.numpy as jnp
+import importlib
+import pkgutil
+
 import pytest
 
-from sgdlimits import OnlineSGD, SpikedStatistics, SpikedTensor
-from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.spiked_tensor import _ChainNoise
-from sgdlimits.models.statistics import AbstractStatistics
+import tests.cases
+from tests.cases.case import Case
 
+_FILES = sorted(file.name for file in pkgutil.iter_modules(tests.cases.__path__))
 
-@dataclass(frozen=True)
-class Case:
-    """One model under one algorithm, and where to look at it.
-
-    Attributes:
-        id: name in the tests' report.
-        model, sgd: what is tested.
-        points: states to test at, on one leading axis; the first is generic and off every symmetry.
-        small_dims: dimensions at which literal samples are cheap; the smallest possible among them.
-        dim: a moderate dimension.
-        time: a horizon over which statistics move by order one and no run blows up at ``dim``.
-        steps: a number of steps over which hardly any run blows up at the last of ``small_dims``.
-        sharp: a state whose next steps show most of the noise: laws are compared from there too.
-        control: the model with a chain that is subtly wrong: the comparison of laws must notice.
-    """
-
-    id: str
-    model: AbstractModel
-    sgd: OnlineSGD
-    points: AbstractStatistics
-    small_dims: tuple[int, ...]
-    dim: int
-    time: float
-    steps: int
-    sharp: AbstractStatistics
-    control: AbstractModel
-
-    @property
-    def generic(self) -> AbstractStatistics:
-        return self.points[0]
-
-
-class MeanChiSquare(SpikedTensor):
-    """A chain that forgets the fluctuations of the noise outside the plane of x and v."""
-
-    def chain_noise(self, key: Any, steps: int, constants: Any) -> _ChainNoise:
-        noise = super().chain_noise(key, steps, constants)
-        mean = jnp.broadcast_to(constants.mean, jax.eval_shape(lambda: noise.chi_square).shape)
-        return noise._replace(chi_square=mean)
-
-
-def _spiked(name, order, snr, ridge, step, time, steps, small_dims=(2, 3, 12)) -> Case:
-    points = SpikedStatistics([0.45, -0.3, 0.0, 0.7, 0.0], [0.36, 0.8, 1.0, 0.0, 0.0])
-    arguments = {"order": order, "snr": snr, "ridge": ridge}
-    return Case(
-        name,
-        SpikedTensor(**arguments),
-        OnlineSGD(step=step),
-        points,
-        small_dims,
-        60,
-        time,
-        steps,
-        # With x along the spike the noise makes all of r2, and none of it is linear.
-        SpikedStatistics(0.7, 0.0),
-        MeanChiSquare(**arguments),
-    )
-
-
-CASES = [
-    _spiked("matrix", 2, 1.2, 0.0, 1.0, 0.5, 30),
-    _spiked("matrix-ridge", 2, 2.0, 0.3, 0.6, 0.5, 30),
-    _spiked("cubic-ridge", 3, 4.0, 0.2, 0.3, 0.2, 12),
-    _spiked("quartic", 4, 5.0, 0.0, 0.2, 0.2, 8, (2, 3, 6)),
+CASES: list[Case] = [
+    case
+    for name in _FILES
+    if name != "case"
+    for case in importlib.import_module(f"tests.cases.{name}").CASES
 ]
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+every_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, id=c.id, marks=pytest.mark.slow if c.slow else ()) for c in CASES],
+)

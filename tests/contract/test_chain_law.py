@@ -2,6 +2,7 @@
 
 import warnings
 
+import jax
 import numpy as np
 import pytest
 
@@ -88,5 +89,6 @@ def test_lifted_random_starts_keep_their_statistics(case):
     vectors = sl.lift(case.model, start, dim, seed=9)
     frame = case.model.frame(dim)
     for run in range(64):
-        found = case.model.statistics(vectors[run], frame).vector
+        parameters = jax.tree.map(lambda x, run=run: x[run], vectors)
+        found = case.model.statistics(parameters, frame).vector
         np.testing.assert_allclose(found, start[run].vector, rtol=1e-12, atol=1e-14)

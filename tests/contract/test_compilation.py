@@ -39,7 +39,8 @@ def test_chain_step_under_jit_and_vmap(case):
     noise = model.chain_noise(jax.random.key(0), 6, model.chain_constants(case.dim))
 
     def step(noise):
-        return model.chain_step(case.generic, noise, sgd, dim).vector
+        after = model.chain_step(model.chain_state(case.generic), noise, sgd, dim)
+        return model.chain_statistics(after).vector
 
     one_by_one = np.stack([step(jax.tree.map(lambda x, i=i: x[i], noise)) for i in range(6)])
     np.testing.assert_allclose(jax.vmap(step)(noise), one_by_one, rtol=1e-13)

@@ -53,7 +53,10 @@ def test_default_steps_have_the_exact_moments(case, which):
 
 @eqx.filter_jit
 def _chain_steps(model, sgd, u, dim, noise):
-    return jax.vmap(lambda noise: model.chain_step(u, noise, sgd, dim).vector)(noise)
+    state = model.chain_state(u)
+    return jax.vmap(
+        lambda noise: model.chain_statistics(model.chain_step(state, noise, sgd, dim)).vector
+    )(noise)
 
 
 @pytest.mark.stat

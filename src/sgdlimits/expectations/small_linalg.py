@@ -1,4 +1,4 @@
-"""Cholesky factors and triangular solves of small matrices that may be singular.
+"""Cholesky factors, triangular solves and roots of small matrices that may be singular.
 
 Vectorised over many runs, a library call per run costs far more than the arithmetic; up to a width
 of 8 the operations are written out, and the compiler fuses them into a few loops over the runs.
@@ -75,6 +75,18 @@ def solve_lower(factor: Float[Array, "n n"], right: Float[Array, "n m"]) -> Floa
         rest = right[i] - sum(factor[i, k] * solution[k] for k in range(i))
         solution.append(jnp.where(regular[i], rest / jnp.where(regular[i], factor[i, i], 1.0), 0.0))
     return jnp.stack(solution)
+
+
+def symmetric_root(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The positive semidefinite S with S S = matrix; negative eigenvalues count as zero.
+
+    Unlike a factor of eigenvectors it does not depend on their signs, which differ from one
+    compiled program to the next.
+    """
+    values, vectors = jnp.linalg.eigh(matrix)
+    # The root of an eigenvalue that is zero up to rounding would be far above rounding.
+    values = jnp.where(values > 10 * _RELATIVE_ZERO * values[-1], values, 0.0)
+    return (vectors * jnp.sqrt(values)) @ vectors.T
 
 
 def dot(left: list[Array], right: list[Array]) -> Array:

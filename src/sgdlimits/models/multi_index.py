@@ -23,9 +23,10 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.expectations.rules import AbstractRule, rule_for
-from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
+from sgdlimits.models.gram_domain import check_overlaps, into_domain
 from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
@@ -138,28 +139,14 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     def check_statistics(self, u: Statistics) -> None:
         """Shapes, finiteness, symmetry, and Q >= M G^-1 Mᵀ."""
-        if not isinstance(u, Statistics):
-            raise TypeError(f"statistics={u!r}: expected Statistics(v, M, Q).")
-        batch = u.batch_shape
-        for name, zero in (("v", self.template.v), ("M", self.template.M), ("Q", self.template.Q)):
-            value = np.asarray(getattr(u, name))
-            if value.shape[len(batch) :] != zero.shape:
-                raise ValueError(
-                    f"statistics: {name} has shape {value.shape[len(batch) :]}, "
-                    f"expected {zero.shape}."
-                )
-            if not np.isfinite(value).all():
-                raise ValueError(f"statistics: {name} must be finite.")
-        Q = np.asarray(u.Q)
-        if not np.allclose(Q, np.swapaxes(Q, -1, -2), atol=1e-9):
-            raise ValueError("statistics: Q must be symmetric.")
-        rest = np.linalg.eigvalsh(np.asarray(u.R_perp(jnp.asarray(self.data.gram))))
-        scale = 1 + np.abs(np.trace(Q, axis1=-2, axis2=-1))
-        if rest.size and (rest.min(-1) < -1e-8 * scale).any():
-            raise ValueError(
-                "statistics: not the overlaps of real vectors; Q - M G^-1 Mᵀ has eigenvalue "
-                f"{rest.min():.3g}, expected a positive semidefinite matrix."
-            )
+        check_overlaps(u, self.template, jnp.asarray(self.data.gram))
+
+    def admissible(self, u: Statistics) -> Statistics:
+        """Q >= M G^-1 Mᵀ."""
+        batched = jnp.vectorize(
+            lambda y: into_domain(u.with_vector(y), self.data.root).vector, signature="(n)->(n)"
+        )
+        return u.with_vector(batched(u.vector))
 
     # -- the loss of one sample ----------------------------------------------------------------
 
@@ -402,8 +389,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
     def diffusion_factor(self, u: Statistics, sgd: OnlineSGD) -> Float[Array, "k k"]:
         """Symmetric root of step * Cov(increment / delta) as dim -> infinity."""
         _, covariance = self._rates(u, sgd, None)
-        values, vectors = jnp.linalg.eigh(sgd.step * covariance)
-        return vectors * jnp.sqrt(jnp.maximum(values, 0))
+        return symmetric_root(sgd.step * covariance)
 
     def one_step_moments(
         self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""]
