@@ -167,7 +167,7 @@ def asymptotic(
     if dim is not None:
         dim = _validate.integer("dim", dim, model.minimum_dim + 1)
         samples = alpha * dim
-    law = WeightLaw.create(model, u, block, kind, nodes or nodes_for(samples))
+    law = WeightLaw.create(model, u, block, kind, nodes_for(samples) if nodes is None else nodes)
     return of_law(law, alpha, dim, truncate)
 
 

@@ -7,6 +7,7 @@ branch is chosen. Edges are where b vanishes.
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -90,8 +91,11 @@ class Bulk:
     def components(self) -> tuple[Interval, ...]:
         """Maximal intervals of positive density, in increasing order."""
         cuts = [self.left.a, *(a for gap in self.gaps for a in gap[:2]), self.right.a]
-        pairs = zip(cuts[::2], cuts[1::2], strict=True)
-        return tuple(Interval(a, b, *map(float, self.companion.z([a, b]))) for a, b in pairs)
+        pairs = list(zip(cuts[::2], cuts[1::2], strict=True))
+        parts = [Interval(a, b, *map(float, self.companion.z([a, b]))) for a, b in pairs]
+        if self.atom > 0:
+            parts = [piece for part in parts for piece in _cut_at_zero(part)]
+        return tuple(parts)
 
     def _edge(self, a: float) -> Edge:
         companion = self.companion
@@ -140,14 +144,18 @@ class Bulk:
             values = np.concatenate([ends[:1], grid.above, ends[1:]])
             inside = (x >= part.x_low) & (x <= part.x_high)
             above[inside] = _monotone(xs, values)(x[inside])
-        for low, high, x_low, x_high in self.gaps:
-            inside = (x > x_low) & (x < x_high)
+        parts = self.components
+        for one, other in pairwise(parts):
+            inside = (x > one.x_high) & (x < other.x_low)
             # A gap around a = 0 holds the atom at z = 0.
-            below_atom = (x < 0) if low < 0 < high else np.full(x.shape, high <= 0)
-            above[inside & below_atom] = self._mass_above(low)
-            above[inside & ~below_atom] = self._mass_above(high)
-        above[x < self.left.x] = np.where(x < 0, 1.0, 1 - self.atom)[x < self.left.x]
-        above[x > self.right.x] = np.where(x < 0, self.atom, 0.0)[x > self.right.x]
+            around = one.high < 0 < other.low
+            below_atom = (x < 0) if around else np.full(x.shape, other.low <= 0)
+            above[inside & below_atom] = self._mass_above(one.high)
+            above[inside & ~below_atom] = self._mass_above(other.low)
+        outside = x < parts[0].x_low
+        above[outside] = np.where(x < 0, 1.0, 1 - self.atom)[outside]
+        outside = x > parts[-1].x_high
+        above[outside] = np.where(x < 0, self.atom, 0.0)[outside]
         return 1 - above
 
     def _mass_above(self, a: float) -> float:
@@ -251,6 +259,15 @@ def find_gaps(companion: Companion) -> list[Interval]:
             )
             gaps.append(Interval(*edges, *map(float, companion.z(np.array(edges)))))
     return gaps
+
+
+def _cut_at_zero(part: Interval) -> tuple[Interval, ...]:
+    """Both sides of the atom at z = 0, where density of either sign may touch it."""
+    low, high, x_low, x_high = part
+    if not low < 0 < high:
+        return (part,)
+    tiny = 1e-12 * min(-low, high)
+    return Interval(low, -tiny, x_low, 0.0), Interval(tiny, high, 0.0, x_high)
 
 
 def _soft(a: float, part: Interval) -> bool:

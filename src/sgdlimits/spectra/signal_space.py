@@ -44,8 +44,9 @@ class SignalSpace:
         ahead = list(dict.fromkeys(first))
         order = np.array(ahead + [i for i in range(len(Q)) if i not in ahead])
         in_u = np.empty_like(root := _root(Q))
-        rotation, _ = np.linalg.qr(root[order].T)
-        in_u[order] = root[order] @ rotation
+        rotation, triangle = np.linalg.qr(root[order].T)
+        # Fixed signs, so that the nodes move smoothly with the state.
+        in_u[order] = root[order] @ (rotation * np.where(np.diag(triangle) < 0, -1.0, 1.0))
         frame_u = (np.linalg.pinv(in_u, rcond=1e-6) @ M).T
         beyond = _root(gram - frame_u @ frame_u.T, np.trace(gram))
         neurons = np.hstack([in_u, np.zeros((len(Q), beyond.shape[1]))])

@@ -112,10 +112,11 @@ def along_path(
     elif count is not None:
         raise ValueError(f"count={count!r}: needs dim, which says what share of the bulk it is.")
     samples = None if dim is None else alpha * dim
+    count_nodes = nodes_for(samples) if nodes is None else nodes
     rows = []
     for index in range(len(times)):
         u = jax.tree.map(lambda x, i=index: np.asarray(x)[i], path)
-        law = WeightLaw.create(model, u, block, kind, nodes or nodes_for(samples))
+        law = WeightLaw.create(model, u, block, kind, count_nodes)
         row = _describe(of_law(law, alpha, dim), model, count)
         if thresholds:
             needed = outlier_thresholds(model, u, block, kind=kind, dim=dim, nodes=nodes)

@@ -9,6 +9,7 @@ sorted into narrow bins, each with its mass, its mean weight and its second mome
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -46,7 +47,7 @@ class WeightLaw:
     Attributes:
         space: coordinates of V.
         mass, t: of the bins, shape (bins,), t increasing.
-        second: E[y yᵀ; bin], shape (bins, rank, rank).
+        second: E[y yᵀ t; bin]/t, so that E[t y yᵀ] is exact, shape (bins, rank, rank).
         constant: E[D x xᵀ] over the classes without noise, shape (rank, rank).
         samples: the nodes.
         starts: first node of each bin.
@@ -95,7 +96,7 @@ class WeightLaw:
         constant = np.zeros((space.rank, space.rank))
         for c in np.flatnonzero(np.array(model.data.noiseless)):
             mean = space.means[c]
-            D = weight(c, (mean @ space.neurons.T)[None])[0]
+            D = weight(int(c), (mean @ space.neurons.T)[None])[0]
             constant += float(model.data.weights[c]) * D * np.outer(mean, mean)
         return cls.from_samples(space, samples, constant)
 
@@ -109,14 +110,18 @@ class WeightLaw:
         mass = np.add.reduceat(samples.mass, starts)
         t = np.add.reduceat(samples.mass * samples.t, starts) / mass
         second = np.empty((len(starts), space.rank, space.rank))
-        scaled = np.sqrt(samples.mass)[:, None] * samples.y
+        # Weighted by t as well: classes of small noise have large y and small t in one bin.
+        sizes = np.diff([*starts, len(samples.t)])
+        mean = np.repeat(t, sizes)
+        relative = np.divide(samples.t, mean, out=np.ones_like(mean), where=mean != 0)
+        scaled = np.sqrt(samples.mass * relative)[:, None] * samples.y
         for b, (low, high) in enumerate(zip(starts, [*starts[1:], len(samples.t)], strict=True)):
             second[b] = scaled[low:high].T @ scaled[low:high]
         free = np.arange(space.seen, space.rank)
         second[:, free, free] += mass[:, None]  # unit variance in V minus U
         return cls(space, mass, t, second, constant, samples, starts)
 
-    def expect(self, values: np.ndarray) -> np.ndarray:
+    def expect(self, values: np.ndarray) -> Any:
         """E[f(t)] from f at the bins, shape (..., bins)."""
         return values @ self.mass
 
