@@ -21,6 +21,7 @@ from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, Truncate
 from sgdlimits.expectations.small_linalg import cholesky
 
 _SMOOTH_ORDER = 20  # 40 Gauss-Hermite nodes a side: 1e-15 at unit variances, 1e-7 at variance 4
+_KINKED_ORDER = 12  # nodes on either side: 1e-12; the tables of longer rules are less accurate
 _ALIGNED = 1e-14  # a determinant below this fraction of q r is rounding
 
 
@@ -152,7 +153,9 @@ def quadrature_two_point(
 
 def pair_rule(kinks: tuple[float, ...]) -> AbstractRule:
     """Rule for two variables with these kinks."""
-    return QuasiMonteCarlo(2, 12) if len(kinks) > 1 else TruncatedGauss(2, _SMOOTH_ORDER)
+    if len(kinks) > 1:
+        return QuasiMonteCarlo(2, 12)
+    return TruncatedGauss(2, _KINKED_ORDER if kinks else _SMOOTH_ORDER)
 
 
 def matrix_two_point(

@@ -32,6 +32,7 @@ from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
 from sgdlimits.models import committee_increments, committee_squares, rows
 from sgdlimits.models.base import AbstractModel, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
+from sgdlimits.models.gram_domain import check_overlaps, into_domain
 from sgdlimits.models.multi_index import ChainState, Parameters
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.projected import tangent, tangent_rows
@@ -148,7 +149,7 @@ class Committee(AbstractModel[Statistics]):
 
     def check_statistics(self, u: Statistics) -> None:
         """Shapes, finiteness, symmetry, and Q >= M P^-1 Mᵀ."""
-        rows.check_overlaps(u, self.template, np.array(self.gram))
+        check_overlaps(u, self.template, jnp.asarray(self.gram))
 
     def check_state(self, u: Statistics, sgd: OnlineSGD) -> None:
         """Rows of norm 1 where the algorithm keeps them so."""
@@ -162,7 +163,10 @@ class Committee(AbstractModel[Statistics]):
 
     def admissible(self, u: Statistics) -> Statistics:
         """The part of Q outside the teacher's span made positive semidefinite."""
-        return rows.admissible(u, self.root)
+        batched = jnp.vectorize(
+            lambda y: into_domain(u.with_vector(y), self.root).vector, signature="(n)->(n)"
+        )
+        return u.with_vector(batched(u.vector))
 
     # -- teacher, student, error ---------------------------------------------------------------
 
