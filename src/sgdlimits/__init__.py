@@ -41,7 +41,13 @@ _HOME = {
     "sample_diffusion": "engines.simulate",
     "SimulationInterrupted": "engines.simulate",
     "DivergenceWarning": "engines.result",
+    "audit": "analysis.audit.run",
+    "AuditReport": "analysis.audit.report",
+    "compare": "analysis.compare",
+    "Comparison": "analysis.compare",
+    "convergence_rate": "analysis.compare",
     "exit_time": "analysis.exit_time",
+    "drop_time": "analysis.exit_time",
     "BasinProbabilities": "analysis.basins",
     "escape_law": "analysis.escape",
     "EscapeLaw": "analysis.escape",
@@ -61,9 +67,15 @@ __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from sgdlimits.algorithm import OnlineSGD as OnlineSGD
+    from sgdlimits.analysis.audit.report import AuditReport as AuditReport
+    from sgdlimits.analysis.audit.run import audit as audit
     from sgdlimits.analysis.basins import BasinProbabilities as BasinProbabilities
+    from sgdlimits.analysis.compare import Comparison as Comparison
+    from sgdlimits.analysis.compare import compare as compare
+    from sgdlimits.analysis.compare import convergence_rate as convergence_rate
     from sgdlimits.analysis.escape import EscapeLaw as EscapeLaw
     from sgdlimits.analysis.escape import escape_law as escape_law
+    from sgdlimits.analysis.exit_time import drop_time as drop_time
     from sgdlimits.analysis.exit_time import exit_time as exit_time
     from sgdlimits.analysis.explosion import explosion_probability as explosion_probability
     from sgdlimits.analysis.leap import leap as leap

@@ -93,3 +93,15 @@ def test_a_simulation_that_starts_beyond_the_level_crosses_back():
         sl.SpikedStatistics(1.0, 1.0), [float(crossing["time"][0])]
     )
     assert float(path.m[0]) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_drops_are_relative_to_each_run_and_the_floor():
+    ds = _dataset([3.0, 2.0, 1.0, 1.0], [2.0, 2.0, 1.0, 1.0], [5.0, 5.0, 5.0, 5.0], name="risk")
+    # Half of what is above 1: levels 2, 1.5, 3.
+    result = sl.drop_time(ds, 0.5, floor=1.0)
+    np.testing.assert_allclose(result["time"], [1.0, 1.5, np.nan])
+    np.testing.assert_array_equal(result["censored"], [False, False, True])
+    with pytest.raises(ValueError, match="floor=2"):
+        sl.drop_time(ds, 0.5, floor=2.0)
+    with pytest.raises(ValueError, match="drop=2"):
+        sl.drop_time(ds, 2.0)

@@ -63,6 +63,41 @@ def exit_time(dataset: xr.Dataset, level: float, of: Quantity) -> xr.Dataset:
     )
 
 
+def drop_time(
+    dataset: xr.Dataset, drop: float, of: Quantity = "risk", floor: float = 0.0
+) -> xr.Dataset:
+    """When a quantity has lost the fraction ``drop`` of what it starts with, run by run.
+
+    First time at which (x(t) - floor)/(x(0) - floor) reaches 1 - drop: the exit time of eq. (9) of
+    Arnaboldi, Krzakala, Loureiro and Stephan (2023), with ``floor`` half the variance of the label
+    noise.
+
+    Args:
+        dataset: a result of ``simulate``; the teacher-student models record ``risk``.
+        drop: T, between 0 and 1.
+        of: as in ``exit_time``.
+        floor: the value that cannot be undercut.
+
+    Returns:
+        As ``exit_time``.
+
+    Raises:
+        TypeError, ValueError: for bad arguments, or a run that starts at or below ``floor``.
+    """
+    drop, floor = _validate.positive("drop", drop), _validate.number("floor", floor)
+    if drop > 1:
+        raise ValueError(f"drop={drop!r}: expected a fraction, at most 1.")
+    if not isinstance(dataset, xr.Dataset):
+        raise TypeError(f"dataset={dataset!r}: expected a result of simulate.")
+    left = _quantity(dataset, of) - floor
+    start = left.isel(time=0)
+    if not bool((start > 0).all()):
+        raise ValueError(f"floor={floor!r}: expected it below where every run starts.")
+    result = exit_time(dataset, 1 - drop, lambda _: left / start)
+    name = of if isinstance(of, str) else repr(of)
+    return result.assign_attrs(level=1 - drop, of=f"({name} - {floor})/its start")
+
+
 def _quantity(dataset: xr.Dataset, of: Quantity) -> xr.DataArray:
     if callable(of):
         values = of(dataset)
