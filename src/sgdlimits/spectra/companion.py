@@ -9,12 +9,13 @@ the law of the weights (Silverstein and Bai's equation solved for z).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sgdlimits.spectra.weight_law import WeightLaw
 
-Points = np.ndarray
+Points = Any  # a number or an array of numbers
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,15 @@ class Companion:
         t = self.law.t
         return t / (np.asarray(a)[..., None] - t)
 
-    def energy(self, a: Points) -> np.ndarray:
+    def energy(self, a: Points) -> Points:
         """E[tau^2] for real a: below gamma outside the bulk, gamma at its edges."""
         return self.law.expect(self.tau(a) ** 2)
 
-    def z(self, a: Points) -> np.ndarray:
+    def z(self, a: Points) -> Points:
         """The eigenvalue coordinate z, real or complex with ``a``."""
         return np.asarray(a) * (self.gamma + self.law.expect(self.tau(a)))
 
-    def slope(self, a: Points) -> np.ndarray:
+    def slope(self, a: Points) -> Points:
         """z'(a) = gamma - E[tau^2]."""
         return self.gamma - self.energy(a)
 
