@@ -102,7 +102,7 @@ def test_an_interruption_keeps_what_was_observed():
     assert (seen[0, :2] == 1).all()
 
 
-def test_bad_observers_are_refused_before_work_starts(tmp_path, monkeypatch):
+def test_bad_observers_are_refused_before_work_starts(as_users_run, monkeypatch):
     options = {**_OPTIONS, "dim": 10}
     monkeypatch.setattr(jax.lax, "fori_loop", None)
     with pytest.raises(TypeError, match="expected a list of functions"):

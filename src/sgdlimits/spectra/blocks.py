@@ -12,7 +12,7 @@ point mass of ReLU's second derivative is never hit (see ``kink_surface`` for wh
 population loss). The ridge is left out, as in the papers: it adds ridge * I to the Hessian.
 """
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["hessian", "gradient"]
 KINDS: tuple[Kind, ...] = ("hessian", "gradient")
-#: How a block is asked for: (i, j) for W_i W_j, "vv", ("v", j), "W" (all neurons), "all".
-BlockLike = tuple[int, int] | tuple[str, int] | str
 
 
 class Block(NamedTuple):
@@ -47,6 +45,10 @@ class Block(NamedTuple):
         if self.form == "WW":
             return f"W{self.i + 1}W{self.j + 1}"
         return f"vW{self.j + 1}" if self.form == "vW" else self.form
+
+
+#: How a block is asked for: (i, j) for W_i W_j, "vv", ("v", j), "W" (all neurons), "all".
+BlockLike = tuple[int, int] | tuple[str, int] | str | Block
 
 
 def check_multi_index(model: object) -> MultiIndexModel:
@@ -97,7 +99,7 @@ def _gradients(model: MultiIndexModel, v: Array, s: Array, label: Array) -> tupl
 
 
 def first_layer_weight(
-    model: MultiIndexModel, v: Array, s: Array, label: Array, i: Array, j: Array, kind: Kind
+    model: MultiIndexModel, v: Array, s: Array, label: Array, i: Any, j: Any, kind: Kind
 ) -> Float[Array, ""]:
     """D of W_i W_j for one sample; the neurons may be traced."""
     if kind == "gradient":
@@ -108,7 +110,7 @@ def first_layer_weight(
 
 
 def mixed_weight(
-    model: MultiIndexModel, v: Array, s: Array, label: Array, j: Array, kind: Kind
+    model: MultiIndexModel, v: Array, s: Array, label: Array, j: Any, kind: Kind
 ) -> Float[Array, " layer"]:
     """The vector a of v W_j for one sample."""
     g, h = _gradients(model, v, s, label)

@@ -115,7 +115,7 @@ def extremes(
 # -- what a matrix may be --------------------------------------------------------------------------
 
 
-def _checked(matrix: Any, k: object) -> tuple[LinearOperator, int]:
+def _checked(matrix: Any, k: object) -> tuple[Any, int]:
     if not isinstance(matrix, LinearOperator):
         array = np.asarray(matrix)
         if array.ndim != 2 or array.dtype.kind not in "fiu":

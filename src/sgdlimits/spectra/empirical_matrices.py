@@ -120,12 +120,13 @@ def _sweep(
         sums[block] = np.zeros((len(v), columns))
     transposed = np.asarray(W).T
     for rows, x, labels in samples.chunks():
-        s = (x @ transposed.astype(x.dtype)).astype(float)
+        s = jnp.asarray(x @ transposed.astype(x.dtype), float)
         if labels.shape[1] != len(model.data.labels[0]):
             raise ValueError(
                 f"labels have {labels.shape[1]} entries a sample, the model's classes "
                 f"{len(model.data.labels[0])}."
             )
+        labels = jnp.asarray(labels)
         if first:
             weights[:, rows] = first_layer_weights(model, v, s, labels, first, kind)
         for block, total in sums.items():

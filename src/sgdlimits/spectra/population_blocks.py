@@ -15,6 +15,7 @@ corrected are this for softmax). Exact up to the error of the model's quadrature
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -245,7 +246,9 @@ def _assemble(
 
 def _first(model, kind, v, T, means, i, j) -> tuple[np.ndarray, np.ndarray]:
     L, O = lower_orthonormal(T)  # noqa: E741
-    moments = _first_moments(dynamic(model), kind, v, L, means @ T.T, i, j)
+    moments = _first_moments(
+        dynamic(model), kind, v, L, means @ T.T, jnp.asarray(i), jnp.asarray(j)
+    )
     D0, D1, D2 = (np.asarray(x) for x in moments)
     inner, bulk = np.zeros((T.shape[1],) * 2), 0.0
     weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
@@ -259,7 +262,7 @@ def _first(model, kind, v, T, means, i, j) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixed(model, kind, v, T, means, j) -> np.ndarray:
     L, O = lower_orthonormal(T)  # noqa: E741
-    moments = _mixed_moments(dynamic(model), kind, v, L, means @ T.T, j)
+    moments = _mixed_moments(dynamic(model), kind, v, L, means @ T.T, jnp.asarray(j))
     A0, A1 = (np.asarray(x) for x in moments)
     weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
     total = np.zeros((len(v), T.shape[1]))
@@ -275,7 +278,7 @@ def _second(model, kind, v, T) -> np.ndarray:
     return np.asarray(_second_moment(dynamic(model), kind, v, L, means @ B.T))
 
 
-def _over_classes(model: MultiIndexModel, L: Array, means: Array, function) -> Array:
+def _over_classes(model: MultiIndexModel, L: Array, means: Array, function) -> Any:
     """``function(label, s, z, weight)`` of the nodes of each class; leading axis the classes."""
 
     def of_class(inputs):
