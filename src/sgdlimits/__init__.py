@@ -28,6 +28,8 @@ _HOME = {
     "Hermite": "expectations.activations",
     "Polynomial": "expectations.activations",
     "risk": "limits.risk",
+    "MeanField": "limits.mean_field",
+    "MeanFieldStatistics": "limits.mean_field",
     "OnlineSGD": "algorithm",
     "EffectiveDynamics": "limits.effective_dynamics",
     "effective_dynamics": "limits.effective_dynamics",
@@ -99,6 +101,8 @@ if TYPE_CHECKING:
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
     from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
+    from sgdlimits.limits.mean_field import MeanField as MeanField
+    from sgdlimits.limits.mean_field import MeanFieldStatistics as MeanFieldStatistics
     from sgdlimits.limits.risk import risk as risk
     from sgdlimits.models.committee import Committee as Committee
     from sgdlimits.models.committees_zoo import committee as committee

@@ -13,6 +13,7 @@ import xarray as xr
 
 from sgdlimits import __version__, _validate
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.engines import mean_field as reduced
 from sgdlimits.engines import memory, sde
 from sgdlimits.engines.chain import run_chain
 from sgdlimits.engines.grid import Grid
@@ -27,17 +28,20 @@ from sgdlimits.engines.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.engines.risk_record import with_risk
 from sgdlimits.engines.sgd import run_sgd
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
+from sgdlimits.limits.mean_field import MeanField
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.models.base import AbstractModel, Model, check_model
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.provenance import describe
 from sgdlimits.randomness.streams import check_seed, run_keys
 
-Engine = Literal["sgd", "chain", "sde", "ode"]
-ENGINES: tuple[Engine, ...] = ("sgd", "chain", "sde", "ode")
+Engine = Literal["sgd", "chain", "sde", "ode", "mean_field"]
+ENGINES: tuple[Engine, ...] = ("sgd", "chain", "sde", "ode", "mean_field")
 
 #: Runs one lane: (start statistics, run numbers, recorded grid, progress) -> records.
 _Lane = Callable[[AbstractStatistics, jax.Array, Grid, Advanced], Iterator[Record]]
+#: What is added to a finished part of the result.
+_Finish = Callable[[xr.Dataset], xr.Dataset]
 
 
 class SimulationInterrupted(KeyboardInterrupt):
@@ -64,6 +68,7 @@ def simulate(
     literal: bool = False,
     dt: float | None = None,
     risk: bool | None = None,
+    mean_field: MeanField | None = None,
     observe: Sequence[Observer] = (),
     progress: bool | None = None,
     out: str | Path | None = None,
@@ -74,7 +79,8 @@ def simulate(
         model: what is learned, for example ``SpikedTensor()``.
         sgd: the algorithm; default ``OnlineSGD()``.
         engine: "sgd" (real vectors), "chain" (the exact law of the statistics), "sde" (drift and
-            noise to leading order in 1/dim) or "ode" (dim -> infinity).
+            noise to leading order in 1/dim), "ode" (dim -> infinity) or "mean_field" (committees:
+            width -> infinity too, at a cost linear in the width; results hold v, M and q).
         dim: dimension of the data. The ODE uses it only for the initial law and the time grid.
         time: horizon, in units of steps * step / dim; rounded to whole steps.
         runs: number of independent runs.
@@ -90,6 +96,7 @@ def simulate(
         dt: step of engine "sde"; default one SGD step or 0.001, whichever is longer.
         risk: add the population risk at each record as the variable ``risk``; default: for
             committees, where it costs little.
+        mean_field: which terms engine "mean_field" keeps; default ``MeanField()``, all of them.
         observe: functions of a ``Snapshot`` of real parameters that engine "sgd" calls at every
             recorded time, such as ``spectra.Spectrum``. What they return, names with arrays, joins
             the result.
@@ -112,7 +119,14 @@ def simulate(
     sgd = OnlineSGD() if sgd is None else sgd
     _check_model(model, sgd)
     engine = _validate.one_of("engine", engine, ENGINES)
-    dim = check_dim(model, dim)
+    if engine == "mean_field":
+        dim = reduced.check_model(model, dim)
+    else:
+        dim = check_dim(model, dim)
+    if mean_field is not None and (engine != "mean_field" or not isinstance(mean_field, MeanField)):
+        raise ValueError(
+            f"mean_field={mean_field!r}: expected a MeanField, with engine='mean_field'."
+        )
     _validate.one_of("dtype", dtype, ("float64", "float32"))
     _validate.boolean("literal", literal)
     _check_options(engine, dtype, literal, dt)
@@ -127,6 +141,15 @@ def simulate(
         config["observe"] = [describe(o) if out is not None else repr(o) for o in observers]
         observing = Observing(observers, model, dim, seed, dtype, grid)
     run_lane: _Lane
+    if engine == "mean_field":
+        reduction = MeanField() if mean_field is None else mean_field
+        config["mean_field"] = describe(reduction)
+        begin = reduced.start(model, sgd, initial, dim, numbers, seed)
+        _check_records(begin[0], runs, grid)
+        lane = lane_of_solutions(runs)
+        run_lane = partial(_mean_field_lane, reduction, model, sgd)
+        finish = partial(reduced.with_mean_field_risk, model=model, reduction=reduction)
+        return _run(run_lane, lane, begin, numbers, grid, config, 1.0, progress, out, finish)
     if engine == "sgd":
         size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
         lane = lane_of_vectors(runs, size)
@@ -148,13 +171,13 @@ def simulate(
         lane = lane_of_solutions(runs)
         run_lane = partial(_ode_lane, model, sgd)
         work = 1.0
-    _check_records(model, runs, grid)
+    _check_records(model.template, runs, grid)
     start = _start(model, sgd, initial, dim, numbers, seed)
-    risk_of = model if _wants_risk(model, risk) else None
+    finish = partial(with_risk, model=model) if _wants_risk(model, risk) else None
     if risk is not None:
         config["risk"] = risk
     return _run(
-        run_lane, lane, start, numbers, grid, config, work, progress, out, risk_of, observing
+        run_lane, lane, start, numbers, grid, config, work, progress, out, finish, observing
     )
 
 
@@ -190,7 +213,7 @@ def sample_diffusion(
     time = _validate.positive("time", time)
     numbers, seed = _check_runs(runs, 0, seed)
     grid = Grid.create(time, time / max(1, round(time / dt)), record)
-    _check_records(dynamics.model, runs, grid)
+    _check_records(dynamics.model.template, runs, grid)
     config = {
         "model": describe(dynamics.model),
         "algorithm": describe(dynamics.sgd),
@@ -252,6 +275,10 @@ def _ode_lane(model, sgd, start, numbers, grid, advanced):
     return run_ode(model, sgd, start, grid.times, advanced)
 
 
+def _mean_field_lane(reduction, model, sgd, start, numbers, grid, advanced):
+    return reduced.run_mean_field(reduction, model, sgd, start, grid.times, advanced)
+
+
 def _vector_size(model: Model, dim: int) -> int:
     """Numbers in the real parameters of one run."""
     key = jax.random.key(0)
@@ -307,8 +334,8 @@ def _check_runs(runs: object, first_run: object, seed: object) -> tuple[np.ndarr
     return first + np.arange(count), check_seed(seed)
 
 
-def _check_records(model: Model, runs: int, grid: Grid) -> None:
-    numbers = sum(x.size for x in jax.tree.leaves(model.template))
+def _check_records(state: AbstractStatistics, runs: int, grid: Grid) -> None:
+    numbers = sum(x.size for x in jax.tree.leaves(state))
     size = 2 * 8.0 * runs * len(grid.steps) * numbers
     memory.check_fits(
         f"Recording {runs} runs at {len(grid.steps)} times", size, "lower record or runs"
@@ -376,7 +403,7 @@ def _run(
     work: float,
     progress: bool | None,
     out: str | Path | None,
-    risk_of: Model | None = None,
+    finish: _Finish | None = None,
     observing: Observing | None = None,
 ) -> xr.Dataset:
     attrs = attributes(config)
@@ -386,7 +413,7 @@ def _run(
         _run_part,
         run_lane,
         lane,
-        risk_of=risk_of,
+        finish=finish,
         observing=observing,
         share=work / len(grid.steps),
     )
@@ -422,7 +449,7 @@ def _run_part(
     attrs: dict[str, Any],
     advanced: Advanced,
     *,
-    risk_of: Model | None,
+    finish: _Finish | None,
     observing: Observing | None,
     share: float,
 ) -> xr.Dataset:
@@ -439,8 +466,8 @@ def _run_part(
     except KeyboardInterrupt as error:
         raise SimulationInterrupted(recorder.dataset(numbers, grid, attrs)) from error
     dataset = recorder.dataset(numbers, grid, attrs)
-    if risk_of is not None:
-        dataset = with_risk(dataset, risk_of)
+    if finish is not None:
+        dataset = finish(dataset)
     _warn_of_divergence(dataset)
     return dataset
 

@@ -16,6 +16,7 @@ from sgdlimits.expectations.activations import AbstractActivation, Erf, Polynomi
 from sgdlimits.expectations.relu_orthants import relu_four_point
 from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.expectations.smoothing import smoothed_polynomial
 
 
 class Committee4(NamedTuple):
@@ -72,7 +73,8 @@ def square_four_point(of: Committee4) -> Float[Array, "p p"]:
     T1, T2 = jnp.trace(once), jnp.sum(once * once.T)
     second = once[:p] @ C
     third = (once[:p] @ once) @ C
-    return 4 * ((T1**2 + 2 * T2) * C[:p, :p] + 4 * T1 * second[:, :p] + 8 * third[:, :p])
+    total = (T1**2 + 2 * T2) * C[:p, :p] + 4 * T1 * second[:, :p] + 8 * third[:, :p]
+    return 2 * (total + total.T)
 
 
 def polynomial_four_point(of: Committee4) -> Float[Array, "p p"]:
@@ -111,15 +113,9 @@ def _smoothed(
 ) -> Float[Array, "nodes n"]:
     """E[sigma^(order)(mean + sqrt(variance) xi)] of a polynomial, xi ~ N(0, 1)."""
     assert isinstance(activation, Polynomial)
-    coefficients = np.polynomial.polynomial.polyder(activation.coefficients, order)
-    total = jnp.zeros_like(mean)
-    for power, c in enumerate(coefficients):
-        for l in range(power // 2 + 1):  # noqa: E741
-            ways = math.factorial(power) / (
-                math.factorial(power - 2 * l) * math.factorial(l) * 2**l
-            )
-            total = total + float(c) * ways * variance**l * mean ** (power - 2 * l)
-    return total
+    for _ in range(order):
+        activation = activation.derivative
+    return smoothed_polynomial(activation, mean, variance)
 
 
 def quadrature_four_point(of: Committee4, rule: AbstractRule) -> Float[Array, "p p"]:

@@ -2,17 +2,44 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import numpy as np
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.expectations.activations import AbstractActivation, Polynomial, as_activation
-from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, TruncatedGauss, rule_for
+from sgdlimits.expectations.rules import (
+    AbstractRule,
+    Nodes,
+    QuasiMonteCarlo,
+    TruncatedGauss,
+    rule_for,
+)
 from sgdlimits.models.committee import Committee
 
 ActivationLike = str | AbstractActivation | Callable
 _MOST_NODES = 60_000
 _MOST_GAUSS = 4
+_MOST_SOBOL = 64
+
+
+class NoRule(AbstractRule):
+    """Stands where nodes in so many dimensions would fill the memory."""
+
+    dim: int = eqx.field(static=True)
+
+    def nodes(
+        self,
+        mean: Float[Array, " dim"],
+        factor: Float[Array, "dim dim"],
+        kinks: tuple[float, ...],
+    ) -> Nodes:
+        """None."""
+        raise ValueError(
+            f"width + teacher_width = {self.dim}: expectations without formula need nodes in so "
+            "many dimensions; give rule=QuasiMonteCarlo(...), or use engine='mean_field'."
+        )
 
 
 def committee(
@@ -130,4 +157,6 @@ def _rule(student: AbstractActivation, teacher: AbstractActivation, n: int) -> A
             return TruncatedGauss(n, order)
     kinks = {*student.kinks, *teacher.kinks}
     # From five dimensions on, tensor grids of this size miss variances by a few per cent.
+    if n > _MOST_SOBOL:
+        return NoRule(n)
     return QuasiMonteCarlo(n, 12) if len(kinks) > 1 or n > _MOST_GAUSS else rule_for(n)
