@@ -115,7 +115,7 @@ def _smoothed(
     assert isinstance(activation, Polynomial)
     for _ in range(order):
         activation = activation.derivative
-    return smoothed_polynomial(activation, mean, variance)
+    return smoothed_polynomial(activation, mean, jnp.broadcast_to(variance, mean.shape))
 
 
 def quadrature_four_point(of: Committee4, rule: AbstractRule) -> Float[Array, "p p"]:

@@ -1,0 +1,204 @@
+"""Gaussian expectations of activations: formulas against quadrature and 30-digit integrals."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from sgdlimits.expectations.activations import (
+    Activation,
+    Erf,
+    Hermite,
+    Polynomial,
+    Relu,
+    as_activation,
+    hermite_coefficients,
+)
+from sgdlimits.expectations.four_point import (
+    Committee4,
+    erf_four_point,
+    polynomial_four_point,
+    quadrature_four_point,
+    slopes_and_squared_error,
+    square_four_point,
+)
+from sgdlimits.expectations.relu_orthants import orthant, relu_four_point, truncated_product
+from sgdlimits.expectations.rules import TruncatedGauss
+from sgdlimits.expectations.two_point import quadrature_two_point, two_point
+
+_C = jnp.array(
+    [[1.0, 0.3, -0.2, 0.5], [0.3, 0.8, 0.1, 0.2], [-0.2, 0.1, 1.2, 0.4], [0.5, 0.2, 0.4, 0.9]]
+)
+_W = jnp.array([0.5, -0.3, 0.7, -1.1])
+_CUBIC = Polynomial([0.1, 0.2, 0.5, 0.3])
+_PAIRS = [
+    (Erf(), Erf()),
+    (Relu(), Relu()),
+    (Polynomial([0.0, 0.0, 1.0]), Polynomial([0.0, 0.0, 1.0])),
+    (_CUBIC, Hermite([0.2, 0.4, 0.3])),
+]
+
+
+def _ids(pair):
+    return "-".join(type(x).__name__ for x in pair)
+
+
+@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
+def test_two_point_formulas_equal_quadrature(pair):
+    q, m, r = jnp.array([1.0, 0.8]), jnp.array([0.3, -0.4]), jnp.array([0.7, 0.5])
+    for found, wanted in zip(two_point(*pair, q, m, r), quadrature_two_point(*pair, q, m, r),
+                             strict=True):  # fmt: skip
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("pair", [*_PAIRS, (Erf(), Relu()), (_CUBIC, Erf())], ids=_ids)
+def test_k_m_and_k_q_are_the_derivatives_of_k(pair):
+    q, m, r = jnp.asarray(0.9), jnp.asarray(0.35), jnp.asarray(0.6)
+    exact = two_point(*pair, q, m, r)
+    k_q, k_m = jax.grad(lambda q, m: two_point(*pair, q, m, r).k, argnums=(0, 1))(q, m)
+    np.testing.assert_allclose([exact.k_q, exact.k_m], [k_q, k_m], rtol=1e-8)
+
+
+def _mp_two_point(name, q, m, r):
+    mpmath.mp.dps = 30
+    q, m, r = (mpmath.mpf(str(x)) for x in (q, m, r))
+    if name == "erf":
+        return 2 / mpmath.pi * mpmath.asin(m / mpmath.sqrt((1 + q) * (1 + r)))
+    # E[relu relu] = int over x > 0 of x phi(x) E[relu(y) | x], in one dimension
+    s = mpmath.sqrt(r - m * m / q)
+
+    def given(x):
+        mean = m / q * x
+        return mean * mpmath.ncdf(mean / s) + s * mpmath.npdf(mean / s)
+
+    return mpmath.quad(
+        lambda x: x * given(x) * mpmath.npdf(x, 0, mpmath.sqrt(q)), [0, 1, 3, 12 * mpmath.sqrt(q)]
+    )
+
+
+@pytest.mark.parametrize("name", ["erf", "relu"])
+@pytest.mark.parametrize(("q", "m", "r"), [(1.0, 0.3, 0.7), (2.5, -1.1, 0.6), (0.01, 0.0099, 1.0)])
+def test_two_points_against_thirty_digits(name, q, m, r):
+    sigma = as_activation("activation", name)
+    found = two_point(sigma, sigma, jnp.asarray(q), jnp.asarray(m), jnp.asarray(r)).k
+    assert float(found) == pytest.approx(float(_mp_two_point(name, q, m, r)), rel=1e-13)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
+def test_four_point_formulas_equal_quadrature(pair, width):
+    of = Committee4(*pair, _C, _W, width)
+    found = slopes_and_squared_error(of, TruncatedGauss(4, 1))  # the rule must not be used
+    wanted = quadrature_four_point(of, TruncatedGauss(4, 12))
+    # Of 24 nodes per dimension; ReLU: correlations are lowered by 1e-9.
+    tolerance = {Erf: 2e-6, Relu: 1e-8}.get(type(pair[0]), 1e-11)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * np.abs(wanted).max() * 5)
+    np.testing.assert_array_equal(found, found.T)
+
+
+def test_squares_are_a_polynomial():
+    square = Polynomial([0.0, 0.0, 1.0])
+    of = Committee4(square, square, _C, _W, 3)
+    np.testing.assert_allclose(square_four_point(of), polynomial_four_point(of), rtol=1e-12)
+
+
+def test_worked_values():
+    # erf I4 and ReLU I4 of the four variables, from independent 4-D quadrature.
+    order = jnp.array([2, 3, 0, 1])
+    relu = truncated_product(_C[order][:, order], 0, 1)
+    assert float(relu) == pytest.approx(0.1279052559465033, rel=1e-8)
+
+    # Polarisation turns sums over m, q into single entries: students are 0 and 1.
+    def of(w):
+        return float(erf_four_point(Committee4(Erf(), Erf(), _C, jnp.asarray(w), 2))[0, 1])
+
+    both, one, other = of([0.0, 0, 1, 1]), of([0.0, 0, 1, 0]), of([0.0, 0, 0, 1])
+    assert (both - one - other) / 2 == pytest.approx(0.049119508679979655, rel=1e-12)
+
+
+def test_orthants_of_equally_correlated_variables():
+    # Correlation 1/2: n exchangeable variables, all positive with probability 1/(n+1).
+    for n in (2, 3, 4):
+        R = 0.5 * (jnp.eye(n) + jnp.ones((n, n)))
+        assert float(orthant(R)) == pytest.approx(1 / (n + 1), rel=1e-13)
+
+
+def _degenerate():
+    """Two equal students, one of them the teacher: every kind of coincidence."""
+    u = np.array([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8], [1.0, 0.0]])
+    return jnp.asarray(u @ u.T)
+
+
+@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
+def test_values_and_jacobians_are_finite_where_neurons_coincide(pair):
+    # Values are also continuous: those of a state 1e-7 away.
+    def function(C):
+        return slopes_and_squared_error(Committee4(*pair, C, _W, 3), TruncatedGauss(4, 1))
+
+    C = _degenerate()
+    assert np.isfinite(jax.jacfwd(function)(C)).all()
+    np.testing.assert_allclose(function(C), function(C + 1e-9 * jnp.eye(4)), rtol=2e-4)
+
+
+def test_relu_four_points_where_neurons_coincide():
+    # All four variables equal: E[1(u>0) relu(u)^2] = q/2, times the squared sum of the weights.
+    C = jnp.full((3, 3), 0.7)
+    w = jnp.array([0.4, -0.9, 1.3])
+    expected = float(jnp.sum(w) ** 2 * 0.35)
+    np.testing.assert_allclose(relu_four_point(C, w, 2), expected, rtol=1e-3)
+
+
+def test_hermite_coefficients():
+    # erf: c_{2j+1} of the closed form; ReLU: c_0, c_1, c_2j; both from the theory of the kernels.
+    erf = hermite_coefficients(Erf(), 6)
+    np.testing.assert_allclose(erf[1::2], [0.564189583547756, -0.115164716, 0.0386272], rtol=2e-5)
+    np.testing.assert_allclose(erf[::2], 0, atol=1e-14)
+    relu = hermite_coefficients(Relu(), 5)
+    root = math.sqrt(2 * math.pi)
+    wanted = [1 / root, 0.5, 1 / (root * math.sqrt(2)), 0, -1 / (root * math.sqrt(24))]
+    np.testing.assert_allclose(relu, wanted, atol=1e-13)
+    series = [0.3, -0.2, 0.5, 0.7]
+    np.testing.assert_allclose(
+        hermite_coefficients(Hermite(series), 6), [*series, 0, 0], atol=1e-13
+    )
+
+
+def test_hermite_expansion_gives_the_kernel_on_the_sphere():
+    # k(m) = sum_j c_j c*_j m^j at unit variances, for a mixed pair: quadrature against series.
+    sigma, tau = Activation(jax.nn.gelu), Erf()
+    c, other = hermite_coefficients(sigma, 30), hermite_coefficients(tau, 30)
+    for m in (-0.6, 0.1, 0.5):
+        k = two_point(sigma, tau, jnp.asarray(1.0), jnp.asarray(m), jnp.asarray(1.0)).k
+        assert float(k) == pytest.approx(float((c * other) @ m ** np.arange(30)), abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Polynomial([]), "coefficients=.*list of finite numbers"),
+        (lambda: Hermite([math.inf]), "series=.*list of finite numbers"),
+        (lambda: Activation(3), "function=3: expected a function"),
+        (lambda: as_activation("activation", "tanh"), "activation='tanh': expected one of"),
+        (lambda: as_activation("link", 2), "link=2: expected 'erf'"),
+    ],
+)
+def test_bad_activations_are_refused(call, message, as_users_run):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_three_points_follow_from_two():
+    # E[sigma'(u_i) u_l sigma(u_m)] = 2 C_il k_q + C_lm k_m: the worked value and all triples.
+    weights = np.zeros((4, 4, 4))
+    for i, j, m in itertools.product(range(4), repeat=3):
+        t = two_point(Erf(), Erf(), _C[i, i], _C[i, m], _C[m, m])
+        weights[i, j, m] = 2 * _C[i, j] * t.k_q + _C[j, m] * t.k_m
+        L3 = (1 + _C[i, i]) * (1 + _C[m, m]) - _C[i, m] ** 2
+        closed = _C[j, m] * (1 + _C[i, i]) - _C[i, j] * _C[i, m]
+        closed = 2 / math.pi * closed / ((1 + _C[i, i]) * jnp.sqrt(L3))
+        assert weights[i, j, m] == pytest.approx(float(closed), rel=1e-12, abs=1e-15)
+    assert weights[0, 1, 2] == pytest.approx(0.039635124858236406, rel=1e-12)
