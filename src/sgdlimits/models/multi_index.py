@@ -154,6 +154,23 @@ class MultiIndexModel(AbstractModel[Statistics]):
         """l(s, v, y), without ridge."""
         return self.loss(self.network.function(v, s), label)
 
+    def risk(self, u: Statistics) -> Float[Array, ""]:
+        """E[l(s, v, y)] by the model's rule, without ridge; classes without noise at their mean."""
+
+        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> Array:
+            label = jnp.asarray(self.data.labels)[c]
+            losses = jax.vmap(jax.vmap(lambda s: self.sample_loss(u.v, s, label)))(nodes.s)
+            return jnp.sum(nodes.weight * losses) / nodes.weight.shape[0]
+
+        total = jnp.zeros(())
+        if not all(self.data.noiseless):
+            total = self._over_classes(u, of_class)
+        for c in np.flatnonzero(np.array(self.data.noiseless)):
+            s = u.M @ jnp.asarray(self.data.coefficients[c])
+            label = jnp.asarray(self.data.labels[c])
+            total = total + self.data.weights[c] * self.sample_loss(u.v, s, label)
+        return total
+
     def _gradients(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
         """(g, h): derivatives in s and v."""
         h, g = jax.grad(self.sample_loss, argnums=(0, 1))(v, s, label)

@@ -140,6 +140,15 @@ class SpikedTensor(AbstractModel[SpikedStatistics]):
         """r2 is a squared norm."""
         return SpikedStatistics(u.m, jnp.maximum(u.r2, 0))
 
+    def risk(self, u: SpikedStatistics) -> Float[Array, ""]:
+        """E|Y - x^(x k)|^2 less the noise's own dim^k: |snr v^(x k) - x^(x k)|^2, without ridge."""
+        k = self.order
+        return self.snr**2 - 2 * self.snr * u.m**k + (u.m**2 + u.r2) ** k
+
+    def irreducible_risk(self) -> Float[Array, ""]:
+        """0: the noise's part is left out of ``risk``."""
+        return jnp.zeros(())
+
     # -- 1. the real SGD step ------------------------------------------------------------------
 
     def frame(self, dim: int) -> Float[Array, "1 dim"]:
