@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 _BGJ = "Ben Arous, Gheissari, Jagannath (2022)"
+_AKLS = "Arnaboldi, Krzakala, Loureiro, Stephan (2023)"
+_SLIDES = "Loureiro (2023), slides on dimension-free limits"
 _BGHJ = "Ben Arous, Gheissari, Huang, Jagannath (2023)"
 
 
@@ -87,6 +89,182 @@ _ALL = (
         "Ten Gaussian classes: overlaps along training, their limit and their end points",
         "bghj_dynamics",
         "dynamics",
+    ),
+    *(
+        Entry(f"bghj-{number}", f"{_BGHJ}, Fig. {number}", title, module, function)
+        for number, title, module, function in (
+            (
+                "2.1",
+                "k-GMM: x^c aligns with the top eigenspace of its Hessian and G blocks",
+                "bghj_kgmm_spectra",
+                "figure_2_1",
+            ),
+            (
+                "2.2",
+                "k-GMM: entries of x^1 and of the leading eigenvectors after training",
+                "bghj_kgmm_spectra",
+                "figure_2_2",
+            ),
+            (
+                "2.3",
+                "k-GMM: Hessian outliers along training, the first leaves the other nine",
+                "bghj_kgmm_spectra",
+                "figure_2_3",
+            ),
+            (
+                "2.4",
+                "XOR: first and second layer align with their blocks' top eigenspaces",
+                "bghj_xor_spectra",
+                "figure_2_4",
+            ),
+            (
+                "2.5",
+                "XOR: four outliers emerge in the second-layer blocks",
+                "bghj_xor_spectra",
+                "figure_2_5",
+            ),
+            (
+                "2.6",
+                "XOR: as many outliers as hidden classes found, from 1 to 4",
+                "bghj_xor_spectra",
+                "figure_2_6",
+            ),
+            (
+                "9.1",
+                "k-GMM: coordinates of x^1 and x^2 before and after training",
+                "bghj_kgmm_spectra",
+                "figure_9_1",
+            ),
+            (
+                "9.2",
+                "k-GMM: the whole Hessian spectrum at four times",
+                "bghj_kgmm_spectra",
+                "figure_9_2",
+            ),
+            ("9.3", "k-GMM: Fig. 2.1 with training data", "bghj_kgmm_spectra", "figure_9_3"),
+            ("9.4", "k-GMM: Fig. 2.3 with training data", "bghj_kgmm_spectra", "figure_9_4"),
+            ("9.5", "XOR: Fig. 2.4 with training data", "bghj_xor_spectra", "figure_9_5"),
+            ("9.6", "XOR: Fig. 2.5 with training data", "bghj_xor_spectra", "figure_9_6"),
+        )
+    ),
+    Entry(
+        "spectra-threshold",
+        f"{_BGHJ}, Theorem 2.3 and Fig. 2.3 left",
+        "Samples per dimension that a Hessian or gradient matrix needs to show k outliers",
+        "spectra_threshold",
+        "thresholds_along_training",
+    ),
+    Entry(
+        "spectra-bulk",
+        f"{_BGHJ}, Section 2.1",
+        "Bulk, edges and outliers of four blocks, before and after training",
+        "spectra_bulk",
+        "bulk_and_outliers",
+    ),
+    Entry(
+        "mediocrity-1",
+        f"{_AKLS}, Fig. 1",
+        "Phase retrieval leaves its random start: SGD, SDE and ODE; measured over predicted times",
+        "mediocrity_exit",
+        "figure_1",
+    ),
+    Entry(
+        "mediocrity-2",
+        f"{_AKLS}, Fig. 2",
+        "Phase retrieval with 5 and 20 neurons: runs of SGD around the ODE",
+        "mediocrity_width",
+        "figure_2",
+    ),
+    Entry(
+        "mediocrity-3",
+        f"{_AKLS}, Fig. 3",
+        "Phase retrieval with two neurons: SGD, SDE and ODE from one start",
+        "mediocrity_two_neurons",
+        "figure_3",
+    ),
+    Entry(
+        "mediocrity-4",
+        f"{_AKLS}, Fig. 4",
+        "The landscape of phase retrieval with paths of real SGD on it",
+        "mediocrity_landscape",
+        "figure_4",
+    ),
+    Entry(
+        "mediocrity-5",
+        f"{_AKLS}, Fig. 5",
+        "Phase retrieval with the second layer trained or not: the same escape",
+        "mediocrity_second_layer",
+        "figure_5",
+    ),
+    Entry(
+        "theory-audit",
+        f"{_BGJ}, Definition 2.1 and Theorem 2.2",
+        "Every built-in family audited: closure, critical step, formulas; two broken on purpose",
+        "theory_audit",
+        "audits",
+    ),
+    Entry(
+        "theory-critical",
+        f"{_BGJ}, Section 2.1",
+        "The corrector appears at the critical step size: subcritical, critical, too large",
+        "theory_critical",
+        "critical",
+    ),
+    Entry(
+        "theory-universality",
+        "beyond the papers",
+        "Gaussian, Rademacher and uniform inputs: one limit for spread-out starts, not for all",
+        "theory_universality",
+        "universality",
+    ),
+    Entry(
+        "dimfree-classical",
+        _SLIDES,
+        "Committees of erf, k = 2 and 5, p = 10: SGD follows the gradient flow",
+        "dimfree_committees",
+        "classical",
+    ),
+    Entry(
+        "dimfree-high-d",
+        _SLIDES,
+        "Committee of erf, k = 4, p = 8: descent, plateau and escape",
+        "dimfree_committees",
+        "high_dimension",
+    ),
+    Entry(
+        "dimfree-mean-field",
+        _SLIDES,
+        "Wide committees in high dimension: the law of (m, q), and its error",
+        "dimfree_mean_field",
+        "mean_field",
+    ),
+    Entry(
+        "dimfree-regimes",
+        _SLIDES,
+        "Regimes of width and step, each measured at growing d; rate of the ODE",
+        "dimfree_regimes",
+        "regimes",
+    ),
+    Entry(
+        "dimfree-noise",
+        _SLIDES,
+        "Does noise matter in escaping mediocrity? Exit times of ODE, SDE and SGD",
+        "dimfree_phase_retrieval",
+        "does_noise_matter",
+    ),
+    Entry(
+        "dimfree-width",
+        _SLIDES,
+        "Does width matter? Samples to the exit at the best step for each width",
+        "dimfree_phase_retrieval",
+        "does_width_matter",
+    ),
+    Entry(
+        "dimfree-timescales",
+        _SLIDES,
+        "Fast second layer: Hermite components learned one after the other",
+        "dimfree_timescales",
+        "time_scales",
     ),
 )
 
