@@ -7,7 +7,6 @@ from scipy.integrate import quad
 
 import sgdlimits as sl
 from sgdlimits import spectra
-from sgdlimits.spectra.eigenspace import bulk_share
 from sgdlimits.spectra.thresholds import thresholds_of_law, with_snr
 from sgdlimits.spectra.weight_law import WeightLaw
 from tests.spectra.sharp_cases import softmax, xor
@@ -148,10 +147,10 @@ def test_the_fixed_point_equation_at_complex_z(system, block, kind):
 @pytest.mark.parametrize(("system", "block", "kind"), [BLOCKS[0], *BLOCKS[2:]])
 def test_outliers_and_bulk_carry_every_direction(system, block, kind):
     found = spectra.asymptotic(
-        system.model, system.statistics, block, kind=kind, alpha=4.0, nodes=NODES
+        system.model, system.statistics, block, kind=kind, alpha=4.0, dim=10**9, nodes=NODES
     )
     for e in (found.direction(neurons=0), found.direction(frame=1)):
-        total = sum(o.overlap(e) for o in found.outliers) + bulk_share(found.bulk, e)
+        total = sum(o.overlap(e) for o in found.outliers) + found.eigenspace.share(e)
         # The sum over 161 points a component.
         assert_allclose(total + _in_kernel(found, e), 1, atol=3e-3)
 
@@ -298,6 +297,18 @@ def test_along_is_the_spectrum_at_every_state():
     needed = spectra.outlier_thresholds(model, u, (1, 1), kind="gradient", dim=300, nodes=NODES)
     assert_allclose(row["threshold"].values[: len(needed)], needed, rtol=1e-6)
     assert found.attrs["block"] == [1, 1]
+
+
+def test_every_eigenvalue_is_counted():
+    system = xor()
+    found = spectra.asymptotic(system.model, system.statistics, alpha=6.0, dim=200, nodes=NODES)
+    count = found.eigenspace.count_above
+    assert_allclose(count(-1.0), 200, atol=1e-9)
+    right = sum(o.side == "right" for o in found.outliers)
+    assert right > 0
+    assert_allclose(count(found.bulk.right.x * 1.000001), right, atol=1e-9)
+    x = np.linspace(found.bulk.left.x, found.bulk.right.x, 50)
+    assert (np.diff([count(value) for value in x]) < 1e-9).all()
 
 
 # -- bad input ------------------------------------------------------------------------------------

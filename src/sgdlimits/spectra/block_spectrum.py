@@ -15,7 +15,7 @@ from sgdlimits.models.overlaps import Statistics
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.spectra.bulk import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD, Bulk, Edge
 from sgdlimits.spectra.companion import Companion
-from sgdlimits.spectra.eigenspace import captured
+from sgdlimits.spectra.eigenspace import Eigenspace
 from sgdlimits.spectra.outliers import Outlier, find_outliers
 from sgdlimits.spectra.signal_space import SignalSpace
 from sgdlimits.spectra.weight_law import WeightLaw, nodes_for
@@ -55,6 +55,11 @@ class BlockSpectrum:
         """Eigenvalues outside the bulk, by decreasing value."""
         return find_outliers(self.bulk)
 
+    @cached_property
+    def eigenspace(self) -> Eigenspace:
+        """Counts of eigenvalues, and shares of vectors, down to any level."""
+        return Eigenspace(self.bulk, self.outliers, self._finite() - self.space.rank)
+
     # -- numbers at finite dim -----------------------------------------------------------------
 
     def deviation(self, outlier: Outlier) -> float:
@@ -70,6 +75,16 @@ class BlockSpectrum:
         inwards = 1.0 if right else -1.0
         width = edge.scale * noise_dim ** (-2 / 3)
         return edge.x + inwards * TRACY_WIDOM_MEAN * width, TRACY_WIDOM_SD * width
+
+    def distance_to_transition(self, side: str = "right") -> float:
+        """Smallest |kappa_i/gamma - 1| at an edge: how far its nearest signal is from separating.
+
+        Below about n^(-1/3) the outermost eigenvalue does not follow Tracy-Widom's law.
+        """
+        right = _validate.one_of("side", side, ("right", "left")) == "right"
+        edge = self.bulk.right if right else self.bulk.left
+        companion = self.bulk.companion
+        return float(np.abs(companion.strengths(edge.a) / companion.gamma - 1).min())
 
     def _finite(self) -> int:
         if self.dim is None:
@@ -120,9 +135,8 @@ class BlockSpectrum:
         Raises:
             ValueError: without a dim, which says what share of the bulk k eigenvalues are.
         """
-        noise_dim = self._finite() - self.space.rank
         count = _validate.integer("count", count, 0, self._finite())
-        return captured(self.bulk, self.outliers, direction, count, noise_dim)
+        return self.eigenspace.captured(direction, count)
 
 
 def asymptotic(

@@ -5,6 +5,7 @@ increases with a. The density there is b/(pi gamma (a^2 + b^2)). No fixed point 
 branch is chosen. Edges are where b vanishes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -125,7 +126,7 @@ class Bulk:
         """Density at ``x``, per unit of eigenvalue; integrates to 1 - atom."""
         x = np.asarray(x, dtype=float)
         result = np.zeros(x.shape)
-        for part, grid in self._by_component():
+        for part, grid in self.by_component():
             xs = np.concatenate([[part.x_low], grid.x, [part.x_high]])
             soft = (_soft(a, part) for a in (part.low, part.high))
             ends = np.where(list(soft), 0.0, grid.density[[0, -1]])
@@ -138,7 +139,7 @@ class Bulk:
         """Share of eigenvalues at most ``x``, the atom at 0 included; from 0 to 1."""
         x = np.asarray(x, dtype=float)
         above = np.full(x.shape, np.nan)
-        for part, grid in self._by_component():
+        for part, grid in self.by_component():
             ends = self._mass_above(part.low), self._mass_above(part.high)
             xs = np.concatenate([[part.x_low], grid.x, [part.x_high]])
             values = np.concatenate([ends[:1], grid.above, ends[1:]])
@@ -156,7 +157,7 @@ class Bulk:
         above[outside] = np.where(x < 0, 1.0, 1 - self.atom)[outside]
         outside = x > parts[-1].x_high
         above[outside] = np.where(x < 0, self.atom, 0.0)[outside]
-        return 1 - above
+        return np.asarray(1 - above)
 
     def _mass_above(self, a: float) -> float:
         """Share of eigenvalues above z(a), for a where the density is 0."""
@@ -165,7 +166,8 @@ class Bulk:
             return float(law.mass[law.t > a].sum()) / gamma
         return 1 - float(law.mass[law.t < a].sum()) / gamma
 
-    def _by_component(self):
+    def by_component(self) -> Iterator[tuple[Interval, "Curve"]]:
+        """Components with their piece of the curve."""
         curve = self.curve
         for i, part in enumerate(self.components):
             yield part, curve[i * (_POINTS - 2) : (i + 1) * (_POINTS - 2)]

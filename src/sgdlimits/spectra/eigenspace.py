@@ -1,5 +1,8 @@
 """How much of a fixed vector the k largest eigenvalues capture, separated or not."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
 from sgdlimits._roots import bracketed_root
@@ -7,60 +10,97 @@ from sgdlimits.spectra.bulk import Bulk
 from sgdlimits.spectra.outliers import Outlier
 
 
-def bulk_measure(bulk: Bulk, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spectral measure of a unit vector of V inside the bulk: x, and density at x.
+@dataclass(frozen=True)
+class Eigenspace:
+    """Eigenvalues counted, and spectral measures of vectors of V summed, down to any level.
 
-    -(1/pi) Im eᵀ (z - B)^-1 e along the curve on which z is real.
+    Attributes:
+        bulk, outliers: of one block.
+        noise_dim: n = dim - rank V.
     """
-    curve, companion = bulk.curve, bulk.companion
-    identity = np.eye(companion.law.space.rank)
-    resolvent = curve.x[:, None, None] * identity - companion.signal(curve.w)
-    solved = np.linalg.solve(
-        resolvent, np.broadcast_to(direction, curve.w.shape + direction.shape)[..., None]
-    )
-    return curve.x, -(solved[..., 0] @ direction).imag / np.pi
 
+    bulk: Bulk
+    outliers: tuple[Outlier, ...]
+    noise_dim: int
 
-def bulk_share(bulk: Bulk, direction: np.ndarray, level: float = 0.0) -> float:
-    """Mass of that measure at |x| > level."""
-    x, density = bulk_measure(bulk, direction)
-    ends = []
-    for part in bulk.components:
-        ends += [part.x_low, part.x_high]
-    grid, values = np.concatenate([x, ends]), np.concatenate([density, np.zeros(len(ends))])
-    order = np.argsort(grid, kind="stable")
-    grid, values = grid[order], values[order]
-    steps = np.diff(grid) * (values[1:] + values[:-1]) / 2
-    up_to = np.concatenate([[0.0], np.cumsum(steps)])
-    total = up_to[-1]
-    inside = np.interp(level, grid, up_to) - np.interp(-level, grid, up_to)
-    return float(total - inside) if level > 0 else float(total)
+    @cached_property
+    def _resolvents(self) -> np.ndarray:
+        """(x - B)^-1 along the curve on which x is real, shape (points, rank, rank)."""
+        return np.linalg.inv(self._shifted)
 
+    @cached_property
+    def _shifted(self) -> np.ndarray:
+        curve, companion = self.bulk.curve, self.bulk.companion
+        rank = companion.law.space.rank
+        return curve.x[:, None, None] * np.eye(rank) - companion.signal(curve.w)
 
-def captured(
-    bulk: Bulk, outliers: tuple[Outlier, ...], direction: np.ndarray, count: int, noise_dim: int
-) -> float:
-    """Squared norm of a unit vector's part in E_k, k = ``count``.
+    @cached_property
+    def _phases(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """x and arg det(x - B)/pi on every component of the bulk, its ends included."""
+        angles = np.angle(np.linalg.eigvals(self._shifted)).sum(1) / np.pi
+        pieces, start = [], 0
+        for part, grid in self.bulk.by_component():
+            ends = (self.bulk.companion.margins(np.array([part.low, part.high])) > 0).sum(1)
+            values = angles[start : start + len(grid.x)]
+            start += len(grid.x)
+            x = np.array([part.x_low, *grid.x, part.x_high])
+            pieces.append((x, np.array([ends[0], *values, ends[1]])))
+        return pieces
 
-    Raises:
-        ValueError: if ``count`` exceeds the number of eigenvalues that are not 0.
-    """
-    by_size = sorted(outliers, key=lambda outlier: -abs(outlier.value))
-    sizes = np.array([abs(outlier.value) for outlier in by_size])
+    def phase(self, x: float) -> float:
+        """arg det(x - B)/pi: every direction of V adds a phase that grows from 0 to 1 as x falls.
 
-    def counted(level: float) -> float:
-        """Expected number of eigenvalues above ``level`` in size."""
-        low, high = bulk.distribution(np.array([-level, level]))
-        return noise_dim * (1 - high + low) + float((sizes > level).sum())
+        In a step at an outlier; continuously where the direction has dissolved in the bulk.
+        """
+        pieces = self._phases
+        for grid, values in reversed(pieces):
+            if x > grid[-1]:
+                return float(values[-1]) - sum(grid[-1] < o.value <= x for o in self.outliers)
+            if x >= grid[0]:
+                return float(np.interp(x, grid, values))
+        grid, values = pieces[0]
+        return float(values[0]) + sum(x < o.value < grid[0] for o in self.outliers)
 
-    top = max([abs(bulk.left.x), abs(bulk.right.x), *sizes]) * 1.01
-    separated = float((sizes > max(abs(bulk.left.x), abs(bulk.right.x))).sum())
-    if count <= separated:
-        return sum(outlier.overlap(direction) for outlier in by_size[:count])
-    if counted(0.0) < count:
-        raise ValueError(f"count={count!r}: only {counted(0.0):.1f} eigenvalues are not 0.")
-    level = bracketed_root(lambda level: counted(level) - count, 0.0, top, 1e-14)
-    of_outliers = sum(
-        outlier.overlap(direction) for outlier in by_size if abs(outlier.value) > level
-    )
-    return of_outliers + bulk_share(bulk, direction, level)
+    def count_above(self, x: float) -> float:
+        """Expected number of eigenvalues above ``x``: n (1 - F(x)) + phase, to the order 1."""
+        above = 1 - float(self.bulk.distribution(np.array([x]))[0])
+        return self.noise_dim * above + self.phase(x)
+
+    def share(self, direction: np.ndarray, level: float = 0.0) -> float:
+        """Spectral measure of a unit vector e of V at |x| > level inside the bulk.
+
+        Its density is -(1/pi) Im eᵀ (x - B)^-1 e.
+        """
+        density = -np.einsum("i,xij,j->x", direction, self._resolvents, direction).imag / np.pi
+        ends = [x for part in self.bulk.components for x in part[2:]]
+        grid = np.concatenate([self.bulk.curve.x, ends])
+        values = np.concatenate([density, np.zeros(len(ends))])
+        order = np.argsort(grid, kind="stable")
+        grid, values = grid[order], values[order]
+        up_to = np.concatenate([[0.0], np.cumsum(np.diff(grid) * (values[1:] + values[:-1]) / 2)])
+        inside = np.interp(level, grid, up_to) - np.interp(-level, grid, up_to)
+        return float(up_to[-1] - (inside if level > 0 else 0.0))
+
+    def level(self, count: int) -> float:
+        """|eigenvalue| that ``count`` eigenvalues are expected to exceed."""
+        edges = abs(self.bulk.left.x), abs(self.bulk.right.x)
+        top = 1.01 * max([*edges, *(abs(o.value) for o in self.outliers)])
+        total = self.noise_dim + self.bulk.companion.law.space.rank
+        counted = lambda x: self.count_above(x) + total - self.count_above(-x)  # noqa: E731
+        least = 1e-9 * top  # below it, the eigenvalues that are 0
+        if counted(least) <= count:
+            return least
+        return bracketed_root(lambda x: counted(x) - count, least, top, 1e-12 * top)
+
+    def captured(self, direction: np.ndarray, count: int) -> float:
+        """Squared norm of a unit vector's part in E_k, k = ``count``.
+
+        If fewer eigenvalues are not 0, the part in the span of those.
+        """
+        by_size = sorted(self.outliers, key=lambda outlier: -abs(outlier.value))
+        edge = max(abs(self.bulk.left.x), abs(self.bulk.right.x))
+        if count <= sum(abs(outlier.value) > edge for outlier in by_size):
+            return sum(outlier.overlap(direction) for outlier in by_size[:count])
+        level = self.level(count)
+        separated = sum(o.overlap(direction) for o in by_size if abs(o.value) > level)
+        return separated + self.share(direction, level)
