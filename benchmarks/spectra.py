@@ -1,0 +1,97 @@
+"""Benchmarks of Hessian and gradient spectra; each row is a ratio measured in one run."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+import sgdlimits as sl
+from run import write_table
+from sgdlimits import spectra
+from timing import ratios, seconds, summary
+
+ROUNDS = 5
+MODEL = sl.k_gmm(10, snr=10.0, ridge=0.01)
+M = 2.3 * np.eye(10) - 0.3
+STATE = sl.Statistics(np.zeros(0), M, M @ M.T + 0.05 * np.eye(10))
+DIM, ALPHA = 1000, 16.0
+
+
+def predict():
+    """Bulk, outliers and overlaps of one block, from statistics."""
+    found = spectra.asymptotic(MODEL, STATE, alpha=ALPHA, dim=DIM)
+    return found.bulk.curve.x, [o.overlap(found.direction(neurons=0)) for o in found.outliers]
+
+
+def decompose():
+    """One full eigendecomposition of a symmetric matrix of the paper's size."""
+    return np.linalg.eigh(MATRIX)
+
+
+MATRIX = np.random.default_rng(0).standard_normal((DIM, DIM))
+MATRIX = MATRIX @ MATRIX.T / DIM
+
+
+def prediction():
+    measured = ratios(predict, decompose, ROUNDS)
+    return (
+        "asymptotic prediction of one block (k = 10) / numpy.linalg.eigh at d = 1000",
+        "1 or less",
+        f"{summary(measured)}; {seconds(predict):.2g} s",
+    )
+
+
+def trajectory():
+    states = [STATE] * 50
+    path = sl.Statistics(*(np.stack([np.asarray(getattr(u, x)) for u in states]) for x in "vMQ"))
+    times = np.arange(50.0)
+    work = lambda: spectra.along_path(MODEL, path, times, alpha=ALPHA, dim=DIM)  # noqa: E731
+    seconds(work)
+    return (
+        "50 states along a trajectory, bulk edges, outliers, overlaps",
+        "10 s",
+        f"{seconds(work):.3g} s",
+    )
+
+
+def top_ten():
+    parameters = sl.lift(MODEL, STATE, DIM, 0)
+    data = spectra.fresh_samples(MODEL, DIM, round(ALPHA * DIM), 0)
+
+    def few():
+        return spectra.top(spectra.empirical(MODEL, parameters, data, (0, 0)), 10).values
+
+    def dense():
+        return np.linalg.eigh(spectra.empirical(MODEL, parameters, data, (0, 0)).dense())
+
+    return (
+        "top 10 eigenpairs, d = 1000, M = 16000 / forming the block and numpy.linalg.eigh",
+        "below 1",
+        summary(ratios(few, dense, 3)),
+    )
+
+
+LARGE = """
+import resource, time, numpy as np, sgdlimits as sl
+from sgdlimits import spectra
+model, dim = sl.k_gmm(10, snr=10.0), 20000
+M = 2.3 * np.eye(10) - 0.3
+u = sl.Statistics(np.zeros(0), M, M @ M.T + 0.05 * np.eye(10))
+data = spectra.fresh_samples(model, dim, 40000, 0, dtype="float32", memory=3e8)
+matrix = spectra.empirical(model, sl.lift(model, u, dim, 0), data, (0, 0))
+start = time.perf_counter()
+found = spectra.top(matrix, 10)
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{used:.2f} GiB, {time.perf_counter() - start:.0f} s, {len(found.values)} pairs")
+"""
+
+
+def large():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    title = "d = 20000, M = 40000, top 10, samples drawn again in every sweep: memory"
+    return title, "2 GiB", done.stdout.strip()
+
+
+if __name__ == "__main__":
+    rows = [prediction, trajectory, top_ten, large]
+    write_table("spectra", rows[: int(sys.argv[1])] if len(sys.argv) > 1 else rows)
