@@ -137,7 +137,8 @@ def compare(
     Runs with the same seed start alike whatever the engine; where both hold the same runs they are
     subtracted pair by pair, which takes the spread of the starts out. Otherwise means are
     compared. The band is simultaneous over statistics and times, by Gaussian multipliers of the
-    runs (Student's t in the tails of its critical value).
+    runs (Student's t in the tails of its critical value). A theory whose moments are estimates
+    (``<name>_error``) widens it: that error is common to all runs.
 
     Args:
         simulation: the ensemble; two or more runs.
@@ -174,11 +175,9 @@ def compare(
     if len(ours) < 2:
         raise ValueError("simulation: one run has no standard error; expected two or more.")
     paired = _same_runs(simulation, theory)
-    if paired or len(theirs) == 1:
-        residuals = ours - theirs
-        difference, band, error = _band([residuals], level)
-    else:
-        difference, band, error = _band([ours, -theirs], level)
+    estimated = _theory_error(theory, shared)
+    samples = [ours - theirs] if paired or len(theirs) == 1 else [ours, -theirs]
+    difference, band, error = _band(samples, level, estimated)
     reference = theirs if paired or len(theirs) == 1 else theirs.mean(0, keepdims=True)
     sup = np.abs(ours - reference).max(axis=(1, 2))
     over = ("statistic", "time")
@@ -248,12 +247,23 @@ def _same_runs(one: xr.Dataset, other: xr.Dataset) -> bool:
     return same and np.array_equal(one["run"].values, other["run"].values)
 
 
-def _band(samples: list[np.ndarray], level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _theory_error(theory: xr.Dataset, names: list[str]) -> np.ndarray | float:
+    """Standard error (time, statistic) of a theory with estimated moments, its mean over runs."""
+    if not all(f"{name}_error" in theory for name in names):
+        return 0.0
+    _, errors = _stack(theory, [f"{name}_error" for name in names])
+    return errors.mean(axis=0)
+
+
+def _band(
+    samples: list[np.ndarray], level: float, estimated: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of the sum of independent samples, half-width of its band, standard error.
 
     Each sample is (runs, time, statistic). The critical value is the (1 - level) quantile of the
     largest |t| over times and statistics under Gaussian multipliers, stretched from the normal to
-    Student's law of the smaller sample (those with one run are constants).
+    Student's law of the smaller sample (those with one run are constants). ``estimated`` is a
+    standard error common to all runs.
     """
     rng = np.random.default_rng(_SEED)
     mean = sum(s.mean(0) for s in samples)
@@ -270,4 +280,5 @@ def _band(samples: list[np.ndarray], level: float) -> tuple[np.ndarray, np.ndarr
     critical = float(np.quantile(largest, 1 - level))
     freedom = min(len(s) for s in noisy) - 1
     critical = float(stats.t.isf(stats.norm.sf(critical), freedom))
+    error = np.sqrt(error**2 + estimated**2)
     return mean, critical * error + 1e-12 * (1 + np.abs(mean)), error

@@ -11,6 +11,7 @@ from sgdlimits.analysis.audit.powers import ZERO, Power, fit_power
 QUANTITIES = ("population drift", "corrector", "volatility")
 DRIFT = QUANTITIES[:2]
 _ROUNDING = 1e-7  # relative: gradients come from differences of parameters
+_FEWEST_DIMS = 3  # two dimensions tell a trend from an accident too seldom
 _DECAYS = -0.25  # a spread whose exponent is surely below this vanishes as n grows
 
 
@@ -77,8 +78,9 @@ def _spread(
     p: np.ndarray, variance: np.ndarray, size: np.ndarray, dims: np.ndarray, freedom: int
 ) -> Spread:
     excess = np.sqrt(np.maximum(variance, 0))
-    # The variance of a variance estimate is 2/freedom relative; that of its root half as much.
-    error = excess / (2 * freedom) ** 0.5
-    found = excess > 0
-    power = fit_power(dims, excess, error) if found.sum() > 1 else ZERO
+    # The variance of a variance estimate is 2/freedom relative for normal spreads; that of its
+    # root half as much. Spreads of visited points have longer tails: a third of the freedom.
+    error = excess / (2 * freedom / 3) ** 0.5
+    enough = (excess > 0).sum() >= _FEWEST_DIMS
+    power = fit_power(dims, excess, error) if enough else ZERO
     return Spread(float(min(1.0, p.min() * len(p))), excess, size, power)

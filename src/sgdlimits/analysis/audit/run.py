@@ -44,10 +44,10 @@ def audit(
     population drift A u, corrector delta L u and volatility delta J V Jᵀ by automatic
     differentiation. The statistics close if these depend on u alone: an F test of the spread
     between points against that from sampling, at the largest dimension, corrected for the number
-    of fibres, statistics and quantities. A spread that is found but surely vanishes with n counts
-    as closing. The points are such as runs visit: mixed and scaled random starts, moved by real
-    SGD for a random time up to 1, then brought onto the fibre. What no run from ``initial``
-    brings about is not explored.
+    of fibres, statistics and quantities. A spread that is found but, over three dims or more,
+    surely vanishes with n counts as closing. The points are such as runs visit: mixed and scaled
+    random starts, moved by real SGD for a random time up to 1, then brought onto the fibre. What
+    no run from ``initial`` brings about is not explored.
 
     Args:
         model: any model; of a built-in one the formulas are checked too.
