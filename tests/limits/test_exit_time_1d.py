@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.limits.exit_time_1d import mean_passage_time
 from tests.models import worked_examples
 
 
@@ -75,3 +76,33 @@ def test_exit_time_of_a_process_is_that_of_its_leading_mode():
     rate, _, variance = process.leading_mode()
     assert (rate, variance) == pytest.approx((0.8, 8.0))
     assert process.exit_time(5.0, 1.0) == sl.mean_exit_time(rate, variance, 5.0, 1.0)
+
+
+# -- any drift -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [-2.0, 0.5, 40.0])
+@pytest.mark.parametrize("start", [0.0, 0.3, 0.99])
+def test_passage_of_the_linear_process(rate, start):
+    # Reflected at 0 is what |y| does.
+    found = mean_passage_time(lambda y: rate * y, lambda y: 0.3, 1.0, start)
+    assert found == pytest.approx(sl.mean_exit_time(rate, 0.3, 1.0, start), rel=1e-6)
+
+
+def test_passage_with_varying_noise_and_a_wall():
+    # Geometric: drift a y, variance s^2 y^2 on [w, 1]; u' from the scale function by quadrature.
+    a, s2, wall = 0.7, 0.4, 0.2
+    power = 2 * a / s2
+    y = np.linspace(wall, 1, 20_001)
+    inner = (y ** (power - 1) - wall ** (power - 1)) / (power - 1) * 2 / s2  # int z^(power-2)
+    integrand = inner * y**-power
+    expected = np.sum((integrand[1:] + integrand[:-1]) / 2 * np.diff(y))
+    found = mean_passage_time(lambda y: a * y, lambda y: s2 * y * y, 1.0, wall, wall)
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_passage_refuses_bad_places():
+    for level, start, wall in [(0.0, 0.0, 0.0), (1.0, 1.5, 0.0), (1.0, -0.1, 0.0)]:
+        with pytest.raises(ValueError, match="expected"):
+            mean_passage_time(lambda y: y, lambda y: 1.0, level, start, wall)
+    assert mean_passage_time(lambda y: y, lambda y: 1.0, 1.0, 1.0) == 0
