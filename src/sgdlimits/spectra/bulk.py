@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -251,16 +251,19 @@ def find_gaps(companion: Companion) -> list[Interval]:
     for i in wide:
         low, high = t[i], t[i + 1]
         inner = 1e-9 * (high - low)
-        ends = low + inner, high - inner
-        best = optimize.minimize_scalar(companion.energy, bounds=ends, method="bounded")
-        if best.fun < companion.gamma:
+        first, last = float(low + inner), float(high - inner)
+        middle = _lowest(companion, first, last)
+        if companion.energy(middle) < companion.gamma:
             slope = lambda a: float(companion.slope(a))  # noqa: E731
-            edges = (
-                bracketed_root(slope, ends[0], best.x),
-                bracketed_root(slope, best.x, ends[1]),
-            )
+            edges = bracketed_root(slope, first, middle), bracketed_root(slope, middle, last)
             gaps.append(Interval(*edges, *map(float, companion.z(np.array(edges)))))
     return gaps
+
+
+def _lowest(companion: Companion, low: float, high: float) -> float:
+    """Where E[tau^2], convex between two weights, is smallest."""
+    found: Any = optimize.minimize_scalar(companion.energy, bounds=(low, high), method="bounded")
+    return float(found.x)
 
 
 def _cut_at_zero(part: Interval) -> tuple[Interval, ...]:

@@ -101,12 +101,10 @@ def _outlier(companion: Companion, a: float, index: int, side: str) -> Outlier:
     law, gamma = companion.law, companion.gamma
     q = np.linalg.eigh(companion.signal(a)).eigenvectors[:, -1 - index]
     slope = float(companion.slope(a))
-    mass = slope / (slope - q @ companion.signal_slope(a) @ q)
+    mass = float(slope / (slope - q @ companion.signal_slope(a) @ q))
     noise = 2 / gamma * (1 - companion.energy(a) / gamma) * (1 - mass) ** 2 * (gamma * a) ** 2
     spread = _variance(law.samples, law.space.seen, a, q, mass)
-    return Outlier(
-        float(companion.z(a)), side, float(mass), q, float(np.sqrt(spread + noise)), float(a)
-    )
+    return Outlier(float(companion.z(a)), side, mass, q, float(np.sqrt(spread + noise)), float(a))
 
 
 def _variance(samples: Samples, seen: int, a: float, q: np.ndarray, mass: float) -> float:

@@ -57,6 +57,6 @@ class SignalSpace:
 def _root(matrix: np.ndarray, scale: float | None = None) -> np.ndarray:
     """A with A Aᵀ = matrix and as many columns as its rank."""
     values, vectors = np.linalg.eigh(matrix)
-    scale = values.sum() if scale is None else scale
-    kept = values > _RELATIVE_RANK * max(scale, 0.0)
+    size = float(values.sum()) if scale is None else scale
+    kept = values > _RELATIVE_RANK * max(size, 0.0)
     return (vectors[:, kept] * np.sqrt(values[kept]))[:, ::-1]
