@@ -19,6 +19,7 @@ from jaxtyping import Array
 from sgdlimits._tracing import dynamic
 from sgdlimits.expectations.rules import rule_for
 from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.spectra.class_nodes import flat_nodes
 
 _SIDE = 1e-9  # distance from a kink at which its one-sided values are taken
 
@@ -56,7 +57,9 @@ def surface(
             centre = others @ m + sigma * along * y
             J0, J1, J2 = (
                 np.asarray(x)
-                for x in _jump_moments(dynamic(model), v, sigma * L, centre, label, i, kink)
+                for x in _jump_moments(
+                    dynamic(model), jnp.asarray(v), sigma * L, centre, label, i, kink
+                )
             )
             point = m + sigma * y * t
             # Noise is left in the directions orthogonal to t: I - t tᵀ there, less what is seen.
@@ -76,12 +79,21 @@ def _lower(beside: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return R.T * sign, (Q * sign).T @ complement
 
 
-@eqx.filter_jit
 def _jump_moments(
-    model: MultiIndexModel, v: Array, factor: Array, centre: Array, label: Array, i: int, kink
+    model: MultiIndexModel, v: Array, factor: np.ndarray, centre: np.ndarray, label, i: int, kink
 ) -> tuple[Array, Array, Array]:
     """E[J], E[J z], E[J z zᵀ] of the jump J of g_i given s_i at the kink."""
+    count = len(factor)
+    if count:
+        z, weight = flat_nodes(rule_for(count), centre, factor, model.network.kinks)
+    else:
+        z, weight = jnp.zeros((1, 0)), jnp.ones(1)
+    J = weight * _jumps(model, v, centre + z @ factor.T, jnp.asarray(label), i, kink)
+    return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)
 
+
+@eqx.filter_jit
+def _jumps(model: MultiIndexModel, v: Array, others: Array, label: Array, i: int, kink) -> Array:
     def jump(others: Array) -> Array:
         def side(sign: float) -> Array:
             at = jnp.asarray(kink + sign * _SIDE)[None]
@@ -90,10 +102,4 @@ def _jump_moments(
 
         return side(1.0) - side(-1.0)
 
-    if factor.shape[0] == 0:
-        return jump(centre), jnp.zeros(0), jnp.zeros((0, 0))
-    nodes = rule_for(factor.shape[0]).nodes(centre, factor, model.network.kinks)
-    z = nodes.z.reshape(-1, factor.shape[0])
-    weight = nodes.weight.reshape(-1) / nodes.weight.shape[0]
-    J = weight * jax.vmap(jump)(centre + z @ factor.T)
-    return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)
+    return jax.vmap(jump)(others)

@@ -40,6 +40,7 @@ from sgdlimits.spectra.blocks import (
     parse_block,
     second_layer_weight,
 )
+from sgdlimits.spectra.class_nodes import flat_nodes
 from sgdlimits.spectra.kink_surface import surface
 
 
@@ -246,9 +247,7 @@ def _assemble(
 
 def _first(model, kind, v, T, means, i, j) -> tuple[np.ndarray, np.ndarray]:
     L, O = lower_orthonormal(T)  # noqa: E741
-    moments = _first_moments(
-        dynamic(model), kind, v, L, means @ T.T, jnp.asarray(i), jnp.asarray(j)
-    )
+    moments = _first_moments(dynamic(model), kind, v, L, means @ T.T, i, j)
     D0, D1, D2 = (np.asarray(x) for x in moments)
     inner, bulk = np.zeros((T.shape[1],) * 2), 0.0
     weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
@@ -262,8 +261,7 @@ def _first(model, kind, v, T, means, i, j) -> tuple[np.ndarray, np.ndarray]:
 
 def _mixed(model, kind, v, T, means, j) -> np.ndarray:
     L, O = lower_orthonormal(T)  # noqa: E741
-    moments = _mixed_moments(dynamic(model), kind, v, L, means @ T.T, jnp.asarray(j))
-    A0, A1 = (np.asarray(x) for x in moments)
+    A0, A1 = _mixed_moments(model, kind, v, L, means @ T.T, j)
     weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
     total = np.zeros((len(v), T.shape[1]))
     for p, s, m, a0, a1 in zip(weights, sigma, means, A0, A1, strict=True):
@@ -275,51 +273,61 @@ def _second(model, kind, v, T) -> np.ndarray:
     L, _ = lower_orthonormal(T)
     means = np.array(model.data.coefficients)
     B = T[:, : means.shape[1]] @ np.asarray(model.data.root).T  # M
-    return np.asarray(_second_moment(dynamic(model), kind, v, L, means @ B.T))
+    return _second_moment(model, kind, v, L, means @ B.T)
 
 
-def _over_classes(model: MultiIndexModel, L: Array, means: Array, function) -> Any:
-    """``function(label, s, z, weight)`` of the nodes of each class; leading axis the classes."""
-
-    def of_class(inputs):
-        label, deviation, mean = inputs
-        factor = deviation * L
-        nodes = model.rule.nodes(mean, factor, model.network.kinks)
-        z = nodes.z.reshape(-1, L.shape[0])
-        weight = nodes.weight.reshape(-1) / nodes.weight.shape[0]
-        return function(label, mean + z @ factor.T, z, weight)
-
-    inputs = (jnp.asarray(model.data.labels), model.data.deviations, means)
-    return jax.lax.map(of_class, inputs)
+def _over_classes(
+    model: MultiIndexModel, L: np.ndarray, means: np.ndarray, function: Any
+) -> list[Any]:
+    """``function(label, s, z, weight)`` of the nodes of each class; a list over the classes."""
+    results = []
+    deviations = np.asarray(model.data.deviations)
+    for label, deviation, mean in zip(model.data.labels, deviations, means, strict=True):
+        z, weight = flat_nodes(model.rule, mean, deviation * L, model.network.kinks)
+        s = mean + z @ (deviation * L).T
+        results.append(function(jnp.asarray(label), s, z, weight))
+    return results
 
 
-@eqx.filter_jit
-def _first_moments(model, kind: Kind, v: Array, L: Array, means: Array, i, j):
-    def moments(label, s, z, weight):
-        D = jax.vmap(lambda s: first_layer_weight(model, v, s, label, i, j, kind))(s)
-        D = weight * D
-        return D.sum(), D @ z, jnp.einsum("n,na,nb->ab", D, z, z)
-
-    return _over_classes(model, L, means, moments)
+def _first_moments(model, kind: Kind, v, L, means, i: int, j: int):
+    """E[D], E[D z] and E[D z zᵀ] per class; leading axis the classes."""
+    pair = jnp.asarray(i), jnp.asarray(j)
+    v, model = jnp.asarray(v), dynamic(model)
+    function = lambda *nodes: _of_first(model, kind, v, *pair, *nodes)  # noqa: E731
+    return [np.stack(x) for x in zip(*_over_classes(model, L, means, function), strict=True)]
 
 
 @eqx.filter_jit
-def _mixed_moments(model, kind: Kind, v: Array, L: Array, means: Array, j):
-    def moments(label, s, z, weight):
-        a = jax.vmap(lambda s: mixed_weight(model, v, s, label, j, kind))(s)
-        a = weight[:, None] * a
-        return a.sum(0), a.T @ z
+def _of_first(model, kind: Kind, v: Array, i: Array, j: Array, label, s, z, weight):
+    D = weight * jax.vmap(lambda s: first_layer_weight(model, v, s, label, i, j, kind))(s)
+    return D.sum(), D @ z, jnp.einsum("n,na,nb->ab", D, z, z)
 
-    return _over_classes(model, L, means, moments)
+
+def _mixed_moments(model, kind: Kind, v, L, means, j: int):
+    """E[a] and E[a zᵀ] per class; leading axis the classes."""
+    v, model, index = jnp.asarray(v), dynamic(model), jnp.asarray(j)
+    function = lambda *nodes: _of_mixed(model, kind, v, index, *nodes)  # noqa: E731
+    return [np.stack(x) for x in zip(*_over_classes(model, L, means, function), strict=True)]
 
 
 @eqx.filter_jit
-def _second_moment(model, kind: Kind, v: Array, L: Array, means: Array):
-    def moments(label, s, z, weight):
-        second = jax.vmap(lambda s: second_layer_weight(model, v, s, label, kind))(s)
-        return jnp.tensordot(weight, second, axes=1)
+def _of_mixed(model, kind: Kind, v: Array, j: Array, label, s, z, weight):
+    a = jax.vmap(lambda s: mixed_weight(model, v, s, label, j, kind))(s)
+    a = weight[:, None] * a
+    return a.sum(0), a.T @ z
 
-    return jnp.tensordot(model.data.weights, _over_classes(model, L, means, moments), axes=1)
+
+def _second_moment(model, kind: Kind, v, L, means) -> np.ndarray:
+    v, model = jnp.asarray(v), dynamic(model)
+    function = lambda *nodes: _of_second(model, kind, v, *nodes)  # noqa: E731
+    each = np.stack(_over_classes(model, L, means, function))
+    return np.tensordot(np.asarray(model.data.weights), each, axes=1)
+
+
+@eqx.filter_jit
+def _of_second(model, kind: Kind, v: Array, label, s, z, weight):
+    second = jax.vmap(lambda s: second_layer_weight(model, v, s, label, kind))(s)
+    return jnp.tensordot(weight, second, axes=1)
 
 
 def _with_surface(model, block, v, T, means, inner, bulk) -> tuple[np.ndarray, np.ndarray]:
