@@ -49,9 +49,9 @@ def _cases() -> tuple[_Case, ...]:
 
 def audits(work: Workspace) -> tuple[Figure, list[Check]]:
     """Closure, critical scaling and formulas of every family."""
-    dims = (25, 50) if not work.full else (50, 100, 200, 400)
+    dims = (20, 40) if not work.full else (50, 100, 200, 400)
     options = {"dims": dims, "points": work.size(8, 12), "fibres": work.size(2, 4),
-               "samples": work.size(600, 2000), "level": _LEVEL, "seed": work.seed}  # fmt: skip
+               "samples": work.size(500, 2000), "level": _LEVEL, "seed": work.seed}  # fmt: skip
     cases = _cases()
     reports = [
         audit(case.model, OnlineSGD(step=case.step), without=case.without, **options)

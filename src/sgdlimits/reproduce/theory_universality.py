@@ -138,7 +138,7 @@ def _distances(axis: Axes, compared: dict, dims: tuple[int, ...]) -> None:
         xscale="log",
         yscale="log",
         xlabel="$d$",
-        ylabel="sup-distance of the mean, with bound",
+        ylabel="sup-distance of the mean",
         ylim=(3e-4, 0.3),
     )
     axis.set_xticks(dims, [str(d) for d in dims])

@@ -5,11 +5,16 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array
 from scipy import stats
 
 from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.analysis.audit.closure import QUANTITIES, spreads
 from sgdlimits.analysis.audit.estimates import Estimates, estimate
@@ -227,17 +232,17 @@ def _against_formulas(
     """z-scores against the model's population drift and its exact one-step mean at each dim."""
     if model.moments_are_estimates or len(chosen) != len(model.template.names):
         return None
-    from sgdlimits.limits.effective_dynamics import effective_dynamics
-
-    states = model.template.with_vector(_array(targets))
+    states = model.template.with_vector(jnp.asarray(targets))
     drift, mean = [], []
     for dim, each in zip(dims, estimates, strict=True):
         sgd, points = scene(dim).sgd, each.first.shape[1]
-        eff, delta = effective_dynamics(model, sgd), float(sgd.delta(dim))
-        exact = np.asarray(eff.population_drift(states).vector)
+        delta = float(sgd.delta(dim))
+        exact, step = (np.asarray(x) for x in _formulas(
+            dynamic(model), dynamic(sgd), states, jnp.asarray(float(dim))
+        ))  # fmt: skip
         error = np.sqrt(each.first_within.mean(axis=1) / samples / points)
         drift.append(_z(each.first.mean(axis=1) - exact, error, exact))
-        step = np.asarray(eff.one_step_moments(states, dim).mean) / delta
+        step = step / delta
         within = each.first_within - 2 * delta * each.mixed_within + delta**2 * each.second_within
         error = np.sqrt(np.maximum(within, 0).mean(axis=1) / samples / points)
         mean.append(_z(each.increment.mean(axis=1) - step, error, step))
@@ -258,10 +263,16 @@ def _comparison(z: np.ndarray) -> Comparison:
     return Comparison(largest, int(z.size), p)
 
 
-def _array(values: np.ndarray) -> Any:
-    import jax.numpy as jnp
+@eqx.filter_jit
+def _formulas(
+    model: AbstractModel, sgd: OnlineSGD, states: AbstractStatistics, dim: Array
+) -> tuple[Array, Array]:
+    """Population drift and exact mean of one step, at every state."""
 
-    return jnp.asarray(values)
+    def at(u: AbstractStatistics) -> tuple[Array, Array]:
+        return model.population_drift(u, sgd).vector, model.one_step_moments(u, sgd, dim).mean
+
+    return jax.vmap(at)(states)
 
 
 # -- dataset ---------------------------------------------------------------------------------------
