@@ -175,7 +175,7 @@ class Mediocrity:
         def at(mu: float) -> float:
             top = drop * p * (p + 1) * dim + (2 * p * mu - taus) * (1 - drop)
             top = top + raised + 2 * p * mu * added
-            return float(weights @ np.log(top / (2 * p))) * stats.chi2.pdf(mu, p)
+            return float(weights @ np.log(top / (2 * p))) * float(stats.chi2.pdf(mu, p))
 
         # log(mu) is averaged by formula; what is left is smooth, its density at most x^-1/2 at 0.
         far = stats.chi2.isf(1e-17, p)

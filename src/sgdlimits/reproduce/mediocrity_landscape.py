@@ -88,7 +88,7 @@ def _walk(work: Workspace) -> np.ndarray:
 
         return jax.lax.scan(body, parameters, jax.random.split(key, _GLOBE_STEPS))[1]
 
-    keys = run_keys(work.seed, "sgd", np.arange(_GLOBE_RUNS))
+    keys = run_keys(work.seed, "sgd", jnp.arange(_GLOBE_RUNS))
     return np.asarray(jax.jit(jax.vmap(one))(start, keys))
 
 
