@@ -266,9 +266,9 @@ def _band(
     standard error common to all runs.
     """
     rng = np.random.default_rng(_SEED)
-    mean = sum(s.mean(0) for s in samples)
+    mean = np.sum([s.mean(0) for s in samples], axis=0)
     noisy = [s for s in samples if len(s) > 1]
-    variance = sum(s.var(0, ddof=1) / len(s) for s in noisy)
+    variance = np.sum([s.var(0, ddof=1) / len(s) for s in noisy], axis=0)
     error = np.sqrt(variance)
     scale = np.where(error > 0, error, np.inf)
     total = np.zeros((_RESAMPLES, error.size))

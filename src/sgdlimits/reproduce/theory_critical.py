@@ -80,7 +80,7 @@ def _ends(axis: Axes, results: dict, dims: tuple[int, ...]) -> None:
                       color=COLOURS[colour])  # fmt: skip
         axis.plot(grid, [exact(np.array(_TIME), n ** (1 - a)) for n in grid],
                   color=COLOURS[colour])  # fmt: skip
-    axis.axhline(exact(np.array(_TIME), 0.0), color="black", ls="--", lw=1)
+    axis.axhline(float(exact(np.array(_TIME), 0.0)), color="black", ls="--", lw=1)
     axis.set(xscale="log", yscale="log", xlabel="$n$", ylabel=rf"$r_\perp^2$ at $t={_TIME:g}$")
     axis.set_xticks(dims, [str(d) for d in dims])
     axis.minorticks_off()

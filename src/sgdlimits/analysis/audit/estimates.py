@@ -1,6 +1,6 @@
 """Drift, corrector, volatility and the quantities of Definition 2.1 at points of fibres."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,20 +24,20 @@ class Estimates(NamedTuple):
     samples: the mean's standard error is sqrt(within / samples).
     """
 
-    first: Array  # J E[G]: the population drift
-    first_within: Array
-    second: Array  # E[Hᵀ (d2u) H]/2: the corrector per unit of delta
-    second_within: Array
-    variance: Array  # diagonal of Cov(J G): the volatility per unit of delta
-    variance_within: Array
-    covariance: Array  # (k, k)
-    mixed_within: Array  # covariance of the samples of first and second
-    increment: Array  # -J E[G] + delta/2 E[Gᵀ (d2u) G]: one step's mean, per delta, to 2nd order
-    fourth: Array  # E <H, grad u>^4
-    fluctuation: Array  # E <d2u, H Hᵀ - V>^2
-    gradient2: Array  # |E G|^2, unbiased: one number
-    hessian: Array  # operator norm of d2u (a lower bound)
-    third: Array  # likewise of d3u
+    first: Any  # J E[G]: the population drift
+    first_within: Any
+    second: Any  # E[Hᵀ (d2u) H]/2: the corrector per unit of delta
+    second_within: Any
+    variance: Any  # diagonal of Cov(J G): the volatility per unit of delta
+    variance_within: Any
+    covariance: Any  # (k, k)
+    mixed_within: Any  # covariance of the samples of first and second
+    increment: Any  # -J E[G] + delta/2 E[Gᵀ (d2u) G]: one step's mean, per delta, to 2nd order
+    fourth: Any  # E <H, grad u>^4
+    fluctuation: Any  # E <d2u, H Hᵀ - V>^2
+    gradient2: Any  # |E G|^2, unbiased: one number
+    hessian: Any  # operator norm of d2u (a lower bound)
+    third: Any  # likewise of d3u
 
 
 @eqx.filter_jit

@@ -100,7 +100,7 @@ def audit(
         targets = random_fibres(calm, fibres, seed)
     else:
         targets = _targets(model, at, chosen)
-    estimates, last = [], None
+    estimates, last = [], np.empty(0)
     for dim in sizes:
         here = scene(dim)
         last = fibre_points(here._replace(sgd=sgd), targets, points, seed)
