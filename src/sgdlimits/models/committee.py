@@ -407,15 +407,14 @@ class Committee(AbstractModel[Statistics]):
 
     # -- laws and landmarks --------------------------------------------------------------------
 
-    def initial_constants(self, dim: int) -> tuple[ChiSquare, ...]:
-        """Squared diagonal of Bartlett's factor."""
-        return rows.wishart_constants(dim, self.width, self.teacher_width)
+    def initial_constants(self, dim: int) -> None:
+        """None: see ``rows.random_rows``."""
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: Float[Array, ""], constants: tuple[ChiSquare, ...]
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
     ) -> Statistics:
         """W_i ~ N(0, I/dim), v = ``second_layer``; spherical algorithms normalise the rows."""
-        B, rest = rows.random_rows(key, dim, self.teacher_width, constants)
+        B, rest = rows.random_rows(key, dim, self.teacher_width, self.width)
         v = jnp.asarray(self.second_layer) if self.train_second_layer else self.template.v
         return self.chain_statistics(ChainState(v, B, rest))
 

@@ -31,6 +31,7 @@ from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.overlaps import Statistics
+from sgdlimits.models.rows import lift_rows, random_rows
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
 
@@ -495,40 +496,23 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     # -- laws and landmarks --------------------------------------------------------------------
 
-    def initial_constants(self, dim: int) -> tuple[ChiSquare, ...]:
-        """Squared diagonal of Bartlett's factor: chi-squares with falling degrees of freedom."""
-        free = dim - self.data.directions
-        return tuple(ChiSquare(free - i) for i in range(self.network.width))
+    def initial_constants(self, dim: int) -> None:
+        """None: see ``random_rows``."""
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: Float[Array, ""], constants: tuple[ChiSquare, ...]
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
     ) -> Statistics:
         """v ~ N(0, I), W_i ~ N(0, I/dim): Gaussian overlaps and a Wishart block (Bartlett)."""
-        p, r = self.network.width, self.data.directions
-        key_v, key_b, key_lower, key_diagonal = jax.random.split(key, 4)
-        B = jax.random.normal(key_b, (p, r))
-        lower = jnp.tril(jax.random.normal(key_lower, (p, p)), -1)
-        keys = jax.random.split(key_diagonal, p)
-        squares = [law.sample(k) for law, k in zip(constants, keys, strict=True)]
-        lower = lower + jnp.diag(jnp.sqrt(jnp.stack(squares)))
-        state = ChainState(
-            jax.random.normal(key_v, (self.network.layer,)),
-            B / jnp.sqrt(1.0 * dim),
-            lower @ lower.T / dim,
-        )
-        return self.chain_statistics(state)
+        key_v, key_rows = jax.random.split(key)
+        B, rest = random_rows(key_rows, dim, self.data.directions, self.network.width)
+        v = jax.random.normal(key_v, (self.network.layer,))
+        return self.chain_statistics(ChainState(v, B, rest))
 
     def lift(
         self, key: Key[Array, ""], u: Statistics, frame: Float[Array, "directions dim"]
     ) -> Parameters:
         """Neurons with these overlaps; what is free is uniform orthogonal to the frame."""
-        v, B, rest = self.chain_state(u)
-        basis = solve_lower(self.data.root, frame)
-        z = jax.random.normal(key, (self.network.width, frame.shape[1]))
-        for _ in range(2):  # twice: orthogonal to rounding
-            z = z - (z @ basis.T) @ basis
-        orthonormal, _ = jnp.linalg.qr(z.T)
-        return Parameters(v, B @ basis + cholesky(rest) @ orthonormal.T)
+        return Parameters(u.v, lift_rows(key, u, self.data.root, frame))
 
     def zero_noise(self) -> "MultiIndexModel":
         """The limit snr = inf, where there is a formula for its fixed points."""
