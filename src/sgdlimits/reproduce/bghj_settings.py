@@ -31,7 +31,7 @@ def dimension(work: Workspace) -> int:
 
 def times(work: Workspace) -> np.ndarray:
     """Recorded times, closer together at the start, where things happen."""
-    count = work.size(13, 26)
+    count = work.size(9, 26)
     return np.round(HORIZON * np.linspace(0, 1, count) ** 1.5, 2)
 
 

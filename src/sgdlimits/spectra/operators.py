@@ -128,9 +128,20 @@ def _formed(matrices: Sequence[WeightedCovariance]) -> list[np.ndarray]:
     totals = [np.zeros(m.shape) for m in matrices]
     for rows, x, _ in samples.chunks():
         for matrix, total in zip(matrices, totals, strict=True):
-            weight = (matrix.weights[rows, None] / samples.count).astype(x.dtype)
-            total += x.T @ (weight * x)
+            total += _weighted_square(x, matrix.weights[rows] / samples.count, matrix.definite)
     return [(total + total.T) / 2 for total in totals]  # symmetric to the last bit
+
+
+def _weighted_square(x: np.ndarray, weight: np.ndarray, definite: int) -> np.ndarray:
+    """sum_l w_l x_l x_lᵀ."""
+    seen = weight != 0  # a ReLU that is off adds nothing
+    if not seen.all():
+        x, weight = x[seen], weight[seen]
+    if definite:
+        # A matrix times its own transpose takes half the operations of a product of two.
+        scaled = np.sqrt(np.abs(weight)).astype(x.dtype)[:, None] * x
+        return definite * (scaled.T @ scaled)
+    return x.T @ (weight.astype(x.dtype)[:, None] * x)
 
 
 class InMemory(SampleMatrix):
