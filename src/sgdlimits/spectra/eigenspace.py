@@ -52,14 +52,24 @@ class Eigenspace:
 
         In a step at an outlier; continuously where the direction has dissolved in the bulk.
         """
-        pieces = self._phases
-        for grid, values in reversed(pieces):
+        values = np.array([o.value for o in self.outliers])
+        bulk, pieces = self.bulk, self._phases
+        # At x = 0 all phases jump if there is an atom: count from the side that x is on.
+        if x >= 0 and x > pieces[-1][0][-1]:
+            return float((values > x).sum())
+        if x < 0 and x < pieces[0][0][0]:
+            return bulk.companion.law.space.rank - float((values <= x).sum())
+        above: tuple[float, float] | None = None  # lower end of the component above, phase there
+        for part, (grid, phases) in zip(bulk.components[::-1], pieces[::-1], strict=True):
             if x > grid[-1]:
-                return float(values[-1]) - sum(grid[-1] < o.value <= x for o in self.outliers)
+                if above is None or (part.high < 0 and x < 0):
+                    return float(phases[-1]) - float(((values > grid[-1]) & (values <= x)).sum())
+                break
             if x >= grid[0]:
-                return float(np.interp(x, grid, values))
-        grid, values = pieces[0]
-        return float(values[0]) + sum(x < o.value < grid[0] for o in self.outliers)
+                return float(np.interp(x, grid, phases))
+            above = float(grid[0]), float(phases[0])
+        assert above is not None
+        return above[1] + float(((values > x) & (values < above[0])).sum())
 
     def count_above(self, x: float) -> float:
         """Expected number of eigenvalues above ``x``: n (1 - F(x)) + phase, to the order 1."""
