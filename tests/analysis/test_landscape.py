@@ -32,7 +32,7 @@ def _place(point, teacher):
     free = np.array([1.0, 0, 0, 0, 0])
     free -= (free @ teacher) / (teacher @ teacher) * teacher
     rest = point.q - along @ along
-    return along + np.sqrt(max(rest, 0)) * free / np.linalg.norm(free)
+    return along + np.sqrt(rest if rest > 1e-12 else 0.0) * free / np.linalg.norm(free)
 
 
 @pytest.mark.parametrize("rho", [1.0, 0.6])

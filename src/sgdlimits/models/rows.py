@@ -53,7 +53,7 @@ def random_rows(
     B = jax.random.normal(key_b, (width, directions)) / jnp.sqrt(1.0 * dim)
     lower = jnp.tril(jax.random.normal(key_lower, (width, width)), -1)
     # Chi-squares; drawn once a run, so the plain sampler is fast enough.
-    degrees = dim - directions - jnp.arange(width)
+    degrees = dim - directions - jnp.arange(width, dtype=float)
     squares = 2 * jax.random.gamma(key_diagonal, degrees / 2)
     lower = lower + jnp.diag(jnp.sqrt(squares))
     return B, lower @ lower.T / dim
