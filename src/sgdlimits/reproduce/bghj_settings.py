@@ -40,9 +40,9 @@ def k_gmm_model() -> MultiIndexModel:
     return k_gmm(CLASSES, snr=SNR, ridge=RIDGE)
 
 
-def xor_model() -> MultiIndexModel:
+def xor_model(snr: float = SNR) -> MultiIndexModel:
     """XOR with 20 neurons; its expectations are over 4096 points, to about a per cent."""
-    model = xor_gmm(snr=SNR, ridge=RIDGE, width=WIDTH, tolerance=1.0)
+    model = xor_gmm(snr=snr, ridge=RIDGE, width=WIDTH, tolerance=1.0)
     rule = QuasiMonteCarlo(WIDTH, 10, 4)
     return MultiIndexModel(
         data=model.data, network=model.network, loss=model.loss, ridge=RIDGE, rule=rule
@@ -80,11 +80,15 @@ def k_gmm_run(work: Workspace, *, training: bool = False, **spectrum) -> xr.Data
 
 
 def xor_run(
-    work: Workspace, *spectra: Spectrum, name: str = "sgd", start: Statistics | None = None
+    work: Workspace,
+    *spectra: Spectrum,
+    name: str = "sgd",
+    start: Statistics | None = None,
+    snr: float = SNR,
 ) -> xr.Dataset:
     """One run of SGD on XOR."""
     return work.simulate(
-        name, xor_model(), engine="sgd", dim=dimension(work), time=HORIZON, record=times(work),
+        name, xor_model(snr), engine="sgd", dim=dimension(work), time=HORIZON, record=times(work),
         observe=list(spectra), initial=start,
     )  # fmt: skip
 
@@ -95,11 +99,12 @@ def states(dataset: xr.Dataset) -> Statistics:
 
 
 def start_in_bins(work: Workspace, bins: int) -> Statistics:
-    """The random start given that its neurons lie in the first ``bins`` of the four bins.
+    """A random start moved into the basin in which only the first ``bins`` of four are occupied.
 
     A neuron with v > 0 belongs to mu or -mu, by the sign of its overlap with mu; with v < 0 to nu
-    or -nu. The law of the start is symmetric under each of these signs, so choosing them is the
-    law conditioned on them. Order: mu, nu, -mu, -nu.
+    or -nu. Order: mu, nu, -mu, -nu. Signs alone do not decide at finite d and snr: a neuron of
+    small |v| changes sign before its overlap has grown. So |v| is at least 0.5, the overlap with
+    the neuron's mean at least 0.1 and with the other zero; the rest is the random start.
     """
     model = xor_model()
     u = initial(model, dimension(work), 1, work.seed)[0]
@@ -107,7 +112,8 @@ def start_in_bins(work: Workspace, bins: int) -> Statistics:
     v, B = np.array(state.v), np.array(state.B)
     for i in range(WIDTH):
         direction, sign = [(0, 1), (1, 1), (0, -1), (1, -1)][i % bins]
-        v[i] = np.abs(v[i]) * (1 if direction == 0 else -1)
-        B[i, direction] = sign * np.abs(B[i, direction])
+        v[i] = max(np.abs(v[i]), 0.5) * (1 if direction == 0 else -1)
+        B[i, direction] = sign * max(np.abs(B[i, direction]), 0.1)
+        B[i, 1 - direction] = 0.0
     M = B @ np.asarray(model.data.root).T
     return Statistics(v, M, B @ B.T + np.asarray(state.rest))
