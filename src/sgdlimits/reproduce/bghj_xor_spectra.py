@@ -159,7 +159,7 @@ def _panel_second_layer(
         axis.plot(times, values[:, rank], lw=0.9 if rank < _CLASSES else 0.6,
                   color=COLOURS["second" if rank < _CLASSES else "simulation"],
                   label={0: "SGD, largest four", _CLASSES: "SGD, others"}.get(rank))  # fmt: skip
-    index = some(times, 6)
+    index = np.arange(len(times))
     exact = np.array(
         [population(model, path[i], "vv", kind).eigenvalues(WIDTH + 2)[::-1] for i in index]
     )
@@ -236,6 +236,7 @@ def figure_2_6(work: Workspace) -> tuple[Figure, list[Check]]:
         axis.set_title(f"{bins} of 4 classes")
         checks += _check_second_layer(data, "gradient", exact, False, model, bins)
     axes[0, 0].set_ylabel(f"eigenvalues of {NAMES['gradient'][:-1]}_{{vv}}$")
-    axes[0, 3].legend(loc="upper right")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     axes[0, 0].annotate(rf"$\lambda={_HIGH_SNR:g}$", (0.5, 0.85), xycoords="axes fraction")
     return figure, checks

@@ -56,7 +56,7 @@ def panel_alignment(
     axis.set_xlabel(TIME_LABEL)
     axis.set_ylabel(symbol)
     if legend:
-        axis.legend(loc="lower right")
+        axis.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none")
 
 
 def panel_eigenvalues(

@@ -335,7 +335,7 @@ def _with_surface(model, block, v, T, means, inner, bulk) -> tuple[np.ndarray, n
     p, n = T.shape
     if block.form == "WW" and block.i == block.j:
         extra, c = surface(model, v, T, means, block.i)
-        return inner + extra, bulk + c
+        return inner + extra, np.asarray(bulk + c)
     if block.form in ("W", "all"):
         inner, bulk, layer = inner.copy(), bulk.copy(), len(inner) - p * n
         for i in range(p):
