@@ -50,16 +50,18 @@ def _ids(pair):
 @pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
 def test_two_point_formulas_equal_quadrature(pair):
     q, m, r = jnp.array([1.0, 0.8]), jnp.array([0.3, -0.4]), jnp.array([0.7, 0.5])
-    for found, wanted in zip(two_point(*pair, q, m, r), quadrature_two_point(*pair, q, m, r),
-                             strict=True):  # fmt: skip
+    formula = jax.jit(lambda q, m, r: two_point(*pair, q, m, r))(q, m, r)
+    nodes = jax.jit(lambda q, m, r: quadrature_two_point(*pair, q, m, r))(q, m, r)
+    for found, wanted in zip(formula, nodes, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("pair", [*_PAIRS, (Erf(), Relu()), (_CUBIC, Erf())], ids=_ids)
+@pytest.mark.parametrize("pair", [*_PAIRS, (_CUBIC, Erf())], ids=_ids)
 def test_k_m_and_k_q_are_the_derivatives_of_k(pair):
     q, m, r = jnp.asarray(0.9), jnp.asarray(0.35), jnp.asarray(0.6)
-    exact = two_point(*pair, q, m, r)
-    k_q, k_m = jax.grad(lambda q, m: two_point(*pair, q, m, r).k, argnums=(0, 1))(q, m)
+    exact = jax.jit(lambda q, m: two_point(*pair, q, m, r))(q, m)
+    slopes = jax.jit(jax.grad(lambda q, m: two_point(*pair, q, m, r).k, argnums=(0, 1)))
+    k_q, k_m = slopes(q, m)
     np.testing.assert_allclose([exact.k_q, exact.k_m], [k_q, k_m], rtol=1e-8)
 
 
@@ -88,12 +90,15 @@ def test_two_points_against_thirty_digits(name, q, m, r):
     assert float(found) == pytest.approx(float(_mp_two_point(name, q, m, r)), rel=1e-13)
 
 
-@pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
-def test_four_point_formulas_equal_quadrature(pair, width):
-    of = Committee4(*pair, _C, _W, width)
-    found = slopes_and_squared_error(of, TruncatedGauss(4, 1))  # the rule must not be used
-    wanted = quadrature_four_point(of, TruncatedGauss(4, 12))
+def test_four_point_formulas_equal_quadrature(pair):
+    # Three students and one teacher, so that all of i, j, m, q may differ.
+    def of(C):
+        return Committee4(*pair, C, _W, 3)
+
+    unused = TruncatedGauss(4, 1)  # one node: far off if it were used
+    found = jax.jit(lambda C: slopes_and_squared_error(of(C), unused))(_C)
+    wanted = jax.jit(lambda C: quadrature_four_point(of(C), TruncatedGauss(4, 12)))(_C)
     # Of 24 nodes per dimension; ReLU: correlations are lowered by 1e-9.
     tolerance = {Erf: 2e-6, Relu: 1e-8}.get(type(pair[0]), 1e-11)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * np.abs(wanted).max() * 5)
@@ -103,13 +108,14 @@ def test_four_point_formulas_equal_quadrature(pair, width):
 def test_squares_are_a_polynomial():
     square = Polynomial([0.0, 0.0, 1.0])
     of = Committee4(square, square, _C, _W, 3)
-    np.testing.assert_allclose(square_four_point(of), polynomial_four_point(of), rtol=1e-12)
+    polynomial = jax.jit(lambda C: polynomial_four_point(of._replace(covariance=C)))(_C)
+    np.testing.assert_allclose(square_four_point(of), polynomial, rtol=1e-12)
 
 
 def test_worked_values():
     # erf I4 and ReLU I4 of the four variables, from independent 4-D quadrature.
     order = jnp.array([2, 3, 0, 1])
-    relu = truncated_product(_C[order][:, order], 0, 1)
+    relu = jax.jit(lambda C: truncated_product(C, 0, 1))(_C[order][:, order])
     assert float(relu) == pytest.approx(0.1279052559465033, rel=1e-8)
 
     # Polarisation turns sums over m, q into single entries: students are 0 and 1.
@@ -124,7 +130,7 @@ def test_orthants_of_equally_correlated_variables():
     # Correlation 1/2: n exchangeable variables, all positive with probability 1/(n+1).
     for n in (2, 3, 4):
         R = 0.5 * (jnp.eye(n) + jnp.ones((n, n)))
-        assert float(orthant(R)) == pytest.approx(1 / (n + 1), rel=1e-13)
+        assert float(jax.jit(orthant)(R)) == pytest.approx(1 / (n + 1), rel=1e-13)
 
 
 def _degenerate():
@@ -133,14 +139,19 @@ def _degenerate():
     return jnp.asarray(u @ u.T)
 
 
-@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
+@pytest.mark.parametrize(
+    "pair",
+    [pytest.param(x, marks=pytest.mark.slow if x[0] == Relu() else ()) for x in _PAIRS],
+    ids=_ids,
+)
 def test_values_and_jacobians_are_finite_where_neurons_coincide(pair):
     # Values are also continuous: those of a state 1e-7 away.
+    @jax.jit
     def function(C):
         return slopes_and_squared_error(Committee4(*pair, C, _W, 3), TruncatedGauss(4, 1))
 
     C = _degenerate()
-    assert np.isfinite(jax.jacfwd(function)(C)).all()
+    assert np.isfinite(jax.jit(jax.jacfwd(function))(C)).all()
     np.testing.assert_allclose(function(C), function(C + 1e-9 * jnp.eye(4)), rtol=2e-4)
 
 
@@ -149,7 +160,8 @@ def test_relu_four_points_where_neurons_coincide():
     C = jnp.full((3, 3), 0.7)
     w = jnp.array([0.4, -0.9, 1.3])
     expected = float(jnp.sum(w) ** 2 * 0.35)
-    np.testing.assert_allclose(relu_four_point(C, w, 2), expected, rtol=1e-3)
+    found = jax.jit(lambda C: relu_four_point(C, w, 2))(C)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def test_hermite_coefficients():
@@ -171,9 +183,9 @@ def test_hermite_expansion_gives_the_kernel_on_the_sphere():
     # k(m) = sum_j c_j c*_j m^j at unit variances, for a mixed pair: quadrature against series.
     sigma, tau = Activation(jax.nn.gelu), Erf()
     c, other = hermite_coefficients(sigma, 30), hermite_coefficients(tau, 30)
+    kernel = jax.jit(lambda m: two_point(sigma, tau, jnp.asarray(1.0), m, jnp.asarray(1.0)).k)
     for m in (-0.6, 0.1, 0.5):
-        k = two_point(sigma, tau, jnp.asarray(1.0), jnp.asarray(m), jnp.asarray(1.0)).k
-        assert float(k) == pytest.approx(float((c * other) @ m ** np.arange(30)), abs=1e-8)
+        assert float(kernel(m)) == pytest.approx(float((c * other) @ m ** np.arange(30)), abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -194,11 +206,14 @@ def test_bad_activations_are_refused(call, message, as_users_run):
 def test_three_points_follow_from_two():
     # E[sigma'(u_i) u_l sigma(u_m)] = 2 C_il k_q + C_lm k_m: the worked value and all triples.
     weights = np.zeros((4, 4, 4))
+    C, norms = np.asarray(_C), jnp.diagonal(_C)
+    q, r = (jnp.broadcast_to(x, (4, 4)) for x in (norms[:, None], norms))
+    t = jax.jit(lambda C: two_point(Erf(), Erf(), q, C, r))(_C)
+    k_q, k_m = np.asarray(t.k_q), np.asarray(t.k_m)
     for i, j, m in itertools.product(range(4), repeat=3):
-        t = two_point(Erf(), Erf(), _C[i, i], _C[i, m], _C[m, m])
-        weights[i, j, m] = 2 * _C[i, j] * t.k_q + _C[j, m] * t.k_m
-        L3 = (1 + _C[i, i]) * (1 + _C[m, m]) - _C[i, m] ** 2
-        closed = _C[j, m] * (1 + _C[i, i]) - _C[i, j] * _C[i, m]
-        closed = 2 / math.pi * closed / ((1 + _C[i, i]) * jnp.sqrt(L3))
+        weights[i, j, m] = 2 * C[i, j] * k_q[i, m] + C[j, m] * k_m[i, m]
+        L3 = (1 + C[i, i]) * (1 + C[m, m]) - C[i, m] ** 2
+        closed = C[j, m] * (1 + C[i, i]) - C[i, j] * C[i, m]
+        closed = 2 / math.pi * closed / ((1 + C[i, i]) * np.sqrt(L3))
         assert weights[i, j, m] == pytest.approx(float(closed), rel=1e-12, abs=1e-15)
     assert weights[0, 1, 2] == pytest.approx(0.039635124858236406, rel=1e-12)

@@ -84,14 +84,16 @@ def test_projected_phase_retrieval_prints_7_and_its_noise(m):
     assert float(np.abs(eff.diffusion(u)[1]).max()) < 1e-12
 
 
-def test_noise_at_zero_overlap_for_any_width():
+@pytest.mark.parametrize(
+    "p", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
+def test_noise_at_zero_overlap_for_any_width(p):
     # Var of M at Q = I, M = 0, in the paper's time: 4 (10 - 6/p + 8/p^2 + Delta).
-    for p in (1, 2, 3):
-        model = sl.phase_retrieval(p, noise=0.25)
-        u = sl.Statistics([], np.zeros((p, 1)), np.eye(p))
-        eff = sl.effective_dynamics(model, sl.OnlineSGD(step=1.0))
-        found = p**2 * float(eff.diffusion(u)[0, 0])
-        assert found == pytest.approx(4 * (10 - 6 / p + 8 / p**2 + 0.25), rel=1e-11)
+    model = sl.phase_retrieval(p, noise=0.25)
+    u = sl.Statistics([], np.zeros((p, 1)), np.eye(p))
+    eff = sl.effective_dynamics(model, sl.OnlineSGD(step=1.0))
+    found = p**2 * float(eff.diffusion(u)[0, 0])
+    assert found == pytest.approx(4 * (10 - 6 / p + 8 / p**2 + 0.25), rel=1e-11)
 
 
 def test_erf_trajectory_and_excess_risk():

@@ -68,7 +68,7 @@ def _relu(mean: Array, variance: Array) -> Smoothed:
 def _polynomial(activation: Polynomial, mean: Array, variance: Array) -> Smoothed:
     slope = activation.derivative
     squared = np.polynomial.polynomial.polymul(slope.coefficients, slope.coefficients)
-    parts = (activation, slope, slope.derivative, Polynomial(squared))
+    parts = (activation, slope, slope.derivative, Polynomial(squared.tolist()))
     return Smoothed(*(smoothed_polynomial(part, mean, variance) for part in parts))
 
 
