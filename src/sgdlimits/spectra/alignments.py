@@ -127,10 +127,11 @@ def alignment(vector: ArrayLike, space: Any) -> float | np.ndarray:
     """
     vector = np.asarray(vector, dtype=float)
     basis = _orthonormal(space, vector.shape[-1])
-    norms = np.linalg.norm(vector, axis=-1)
-    if not (norms > 0).all():
+    largest = np.abs(vector).max(-1, keepdims=True, initial=0)
+    if not (largest > 0).all() or not np.isfinite(vector).all():
         raise ValueError("vector: zero, or not a number; its alignment is not defined.")
-    projected = np.linalg.norm((vector / norms[..., None]) @ basis.T, axis=-1)
+    scaled = vector / largest  # squares of tiny entries would vanish
+    projected = np.linalg.norm(scaled @ basis.T, axis=-1) / np.linalg.norm(scaled, axis=-1)
     result = np.minimum(projected, 1.0)  # rounding
     return result if result.ndim else float(result)
 

@@ -1,0 +1,39 @@
+"""Spectra recorded along a run are those of the run's parameters and samples."""
+
+import numpy as np
+import pytest
+
+import sgdlimits as sl
+from sgdlimits import spectra
+
+
+def test_recorded_spectra_are_those_of_the_parameters_at_that_time():
+    model, dim, count = sl.binary_gmm(snr=5.0, ridge=0.1), 12, 60
+    seen = []
+    observe = [
+        spectra.Spectrum([(0, 0), (1, 1)], spectra.TestData(count, seed=3), k=3),
+        spectra.Spectrum(["vv"], spectra.TrainingData(), k=1, full=True, prefix="train_"),
+        lambda s: seen.append((s.run, s.parameters)) or {},
+    ]
+    result = sl.simulate(
+        model, engine="sgd", dim=dim, time=2.0, runs=2, record=3, seed=1, observe=observe
+    )
+    assert list(result["block"].values) == ["W1W1", "W2W2"]
+    run, parameters = seen[-1]
+    test = spectra.fresh_samples(model, dim, count, 3, run=run)
+    pairs = spectra.top(spectra.empirical(model, parameters, test, (1, 1), "gradient"), 3)
+    np.testing.assert_allclose(result["gradient_eigenvalues"][run, -1, 1], pairs.values, rtol=1e-9)
+    rho = spectra.alignment(parameters.W[1], pairs.vectors)
+    assert float(result["gradient_alignment"][run, -1, 1]) == pytest.approx(rho)
+    batch = spectra.training_samples(model, dim, 2 * dim, 1, run=run)
+    values = spectra.empirical(model, parameters, batch, "vv").eigenvalues()
+    np.testing.assert_allclose(result["train_hessian_spectrum"][run, -1, 0], values, rtol=1e-9)
+
+
+def test_bad_settings_are_refused(as_users_run):
+    with pytest.raises(TypeError, match="expected TestData"):
+        spectra.Spectrum(["vv"], 100, k=2)
+    with pytest.raises(ValueError, match="expected a list of blocks"):
+        spectra.Spectrum([], spectra.TestData(10), k=2)
+    with pytest.raises(ValueError, match="kind='fisher'"):
+        spectra.Spectrum(["vv"], spectra.TestData(10), k=2, kinds=["fisher"])
