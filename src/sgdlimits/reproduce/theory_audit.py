@@ -99,7 +99,7 @@ def _formula_panel(axis: Axes, cases: tuple[_Case, ...], reports: list[AuditRepo
                       label=("population drift" if first else "one step's mean")
                       if row == 0 else None)  # fmt: skip
             axis.plot(bound, row, "|", color="black", ms=8)
-    axis.set(xlabel="largest $|z|$ against formulas; | is the bound", xlim=(0, None))
+    axis.set(xlabel="largest $|z|$ (tick: bound)", xlim=(0, None))
     axis.legend(loc="lower right")
     axis.set_title("formulas")
 
