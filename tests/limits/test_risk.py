@@ -1,4 +1,4 @@
-"""The population risk of every family is the mean loss of samples drawn as the papers write them."""
+"""The population risk of each family is the mean loss of samples drawn as the papers write."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_risk_of_the_xor_mixture():
     score = np.maximum(x @ W.T, 0) @ v
     losses = np.logaddexp(0, score) - (c < 2) * score  # cross-entropy; no ridge
     assert abs(_z(losses, float(sl.risk(model, u)))) < _Z
-    with pytest.raises(ValueError, match="excess=True: .* has no formula"):
+    with pytest.raises(ValueError, match=r"excess=True: .* has no formula"):
         sl.risk(model, u, excess=True)
 
 
