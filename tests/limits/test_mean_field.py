@@ -20,7 +20,7 @@ _MODELS = {
     "cubic": sl.committee(3, 1, sl.Polynomial([0.1, 0.2, 0.5, 0.3]), "square"),
     "gelu": sl.committee(3, 1, jax.nn.gelu, "erf", noise=0.2),
 }
-#: Nodes of the teacher's fields: 16 a side for two teachers, 12 a side of a kink, 40 of GELU's noise.
+#: Nodes of the teacher's fields: 16 a side for two teachers, 12 a side of a kink; 40 for GELU.
 _TOLERANCE = {"square": 1e-12, "erf": 1e-10, "relu": 1e-7, "cubic": 1e-11, "gelu": 3e-7}
 _EXACT = MeanField(noise=False, self_term=True)
 

@@ -119,7 +119,7 @@ def projected_correction(
 
 def _chi_square_rule(dof: Array) -> tuple[Array, Array]:
     """Gauss-Laguerre nodes and weights for a chi-square (Golub and Welsch); one point at dof 0."""
-    k = np.arange(_CHI_SQUARE_NODES)
+    k = np.arange(_CHI_SQUARE_NODES, dtype=float)
     alpha = dof / 2 - 1
     off = jnp.sqrt(k[1:] * (k[1:] + alpha))
     jacobi = jnp.diag(2.0 * k + 1 + alpha) + jnp.diag(off, 1) + jnp.diag(off, -1)
