@@ -5,6 +5,7 @@
     python docs/build_gallery.py --full     # the papers' own sizes
     python docs/build_gallery.py bgj-1      # some figures only
     python docs/build_gallery.py --sample   # a few figures afresh, elsewhere: do they still pass?
+    python docs/build_gallery.py --pages    # only the pages of the figures that are there
 
 Writes docs/gallery/ID/ (figure, checks, data) and docs/gallery/ID.md. Figures and their checks are
 kept in git, because all of them together take more than half an hour; whoever changes what a figure
@@ -64,6 +65,7 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="make again what is there")
     parser.add_argument("--full", action="store_true", help="the papers' own sizes")
     parser.add_argument("--sample", action="store_true", help="a few figures, kept nowhere")
+    parser.add_argument("--pages", action="store_true", help="make no figures")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.ids) - ENTRIES.keys())
     if unknown:
@@ -76,6 +78,8 @@ def main() -> int:
         if arguments.force:
             shutil.rmtree(GALLERY / identifier, ignore_errors=True)
         if not is_made(identifier):
+            if arguments.sample or arguments.pages:
+                continue
             if not reproduce(identifier, "--full" if arguments.full else "--quick"):
                 failed.append(identifier)
             if not is_made(identifier):

@@ -1,42 +1,46 @@
 """Put the gallery's pages into the navigation, and an overview where a page asks for it.
 
-The gallery is made by ``python docs/build_gallery.py``; a build without it stops with that advice.
+The gallery is made by ``python docs/build_gallery.py``. Figures that are not there are listed.
 """
 
 import html
 from pathlib import Path
 
-from mkdocs.exceptions import ConfigurationError
-
-from sgdlimits.reproduce.registry import ENTRIES
+from sgdlimits.reproduce.registry import ENTRIES, Entry
 
 _MARK = "<!-- gallery -->"
 
 
 def on_config(config, **kwargs):
-    """Check that every figure is there and add its page to the navigation."""
-    gallery = Path(config.docs_dir) / "gallery"
-    missing = [identifier for identifier in ENTRIES if not _is_complete(gallery, identifier)]
-    if missing:
-        raise ConfigurationError(
-            f"The gallery lacks {', '.join(missing)}: run 'python docs/build_gallery.py' first."
-        )
+    """Add the page of every figure that is there to the navigation."""
+    made = _made(Path(config.docs_dir) / "gallery")
     for section in config.nav:
         if "Gallery" in section:
-            section["Gallery"] += [{name: f"gallery/{name}.md"} for name in ENTRIES]
+            section["Gallery"] += [{entry.id: f"gallery/{entry.id}.md"} for entry in made]
     return config
 
 
-def on_page_markdown(markdown: str, page, **kwargs) -> str:
+def on_page_markdown(markdown: str, page, config, **kwargs) -> str:
     """Replace the mark by one card per figure."""
     if _MARK not in markdown:
         return markdown
-    return markdown.replace(_MARK, '<div class="gallery" markdown>\n\n' + _cards() + "\n\n</div>")
+    made = _made(Path(config.docs_dir) / "gallery")
+    missing = [f"`{name}`" for name in ENTRIES if name not in {entry.id for entry in made}]
+    cards = '<div class="gallery" markdown>\n\n' + _cards(made) + "\n\n</div>"
+    if missing:
+        cards += (
+            f"\n\nNot on these pages; `sgdlimits reproduce ID` makes them: {', '.join(missing)}."
+        )
+    return markdown.replace(_MARK, cards)
 
 
-def _cards() -> str:
+def _made(gallery: Path) -> list[Entry]:
+    return [entry for entry in ENTRIES.values() if _is_complete(gallery, entry.id)]
+
+
+def _cards(made: list[Entry]) -> str:
     cards = []
-    for entry in ENTRIES.values():
+    for entry in made:
         title = html.escape(entry.title).replace("[", "(").replace("]", ")")
         cards.append(
             f"[![{title}](gallery/{entry.id}/figure.png) **{entry.id}** · {title} "
