@@ -33,6 +33,7 @@ def anisotropic(**kwargs):
 # -- error rates -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_a_closed_model_is_doubted_no_more_often_than_stated():
     level, seeds = 0.2, 50
@@ -46,6 +47,7 @@ def test_a_closed_model_is_doubted_no_more_often_than_stated():
     assert doubts <= stats.binom.isf(FALSE_ALARM, seeds, level)
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_a_model_that_does_not_close_is_found_out_nearly_always():
     model, seeds = anisotropic(), 12
@@ -120,6 +122,7 @@ def test_wrong_formulas_are_noticed():
 # -- bad models ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_tensor_pca_seen_through_its_overlap_alone_does_not_close():
     report = sl.audit(sl.SpikedTensor(snr=1.2), dims=(20, 40), samples=300, without=["r2"])
@@ -146,6 +149,7 @@ def test_a_step_that_is_too_large_is_called_so():
     assert report.formulas_agree
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_anisotropic_data_and_the_candidate_that_repairs_them():
     weighted = lambda w: jnp.sum(variances(w.size) * w * w)  # noqa: E731

@@ -26,6 +26,7 @@ def walks(rng, runs, drift=0.0, seed=0):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_the_band_misses_as_often_as_stated():
     rng, level, trials, runs = np.random.default_rng(0), 0.1, 200, 30
@@ -73,6 +74,7 @@ def test_pairing_by_seed_takes_the_spread_of_the_starts_out():
     assert not sl.compare(chain, ode.assign(m=ode["m"] + 0.2), allowed=10 / dim).agrees
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_single_runs_approach_the_limit_at_the_expected_rate():
     comparisons = [

@@ -60,7 +60,12 @@ _GRAM = [[1, 0.2, 0.1], [0.2, 1, -0.3], [0.1, -0.3, 1]]
 
 CASES = [
     _case("xor-width-1", xor_gmm(snr=2.0, ridge=0.1, width=1), OnlineSGD(step=1.0)),
-    _case("two-classes", k_gmm(2, probabilities=[0.3, 0.7], snr=[0.7, 1.5], tolerance=1e-4), OnlineSGD(step=2.0)),
+    _case(
+        "two-classes",
+        k_gmm(2, probabilities=[0.3, 0.7], snr=[0.7, 1.5], tolerance=1e-4),
+        OnlineSGD(step=2.0),
+        slow=True,
+    ),
     _case(
         "binary", binary_gmm(snr=2.0), OnlineSGD(step=1.3, second_layer_rate=0.7), slow=True
     ),
