@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sgdlimits import OnlineSGD
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.statistics import AbstractStatistics
@@ -39,3 +41,9 @@ class Case:
     @property
     def generic(self) -> AbstractStatistics:
         return self.points[0]
+
+    @property
+    def moving(self) -> np.ndarray:
+        """Which statistics a step moves: all but the norms Q_ii of a spherical algorithm."""
+        resting = {f"Q_{i}{i}" for i in range(1, 10)} if self.sgd.spherical else set()
+        return np.array([name not in resting for name in self.points.names])

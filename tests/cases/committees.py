@@ -83,10 +83,6 @@ CASES = [
     ),
     case("relu-2", sl.committee(2, 1, "relu", noise=0.2), 0.5, 1.0, 30),
     case("relu-1-erf", sl.committee(1, 2, "relu", "erf", noise=0.2), 0.5, 1.0, 30),
-]
-
-#: Not yet in the suite: some of its tests ask every statistic to move, and Q_ii = 1 rests.
-SPHERICAL = [
-    case("square-2-sphere", sl.phase_retrieval(2, noise=0.4), 0.02, 0.3, 20, spherical=True),
-    case("erf-2-sphere", sl.committee(2, 1, "erf", noise=0.2), 0.8, 2.0, 30, spherical=True),
+    case("erf-1-sphere", sl.committee(1, 1, noise=0.2), 0.4, 1.0, 30, True, slow=False),
+    case("erf-2-sphere", sl.committee(2, 1, "erf", noise=0.2), 0.8, 2.0, 30, True),
 ]

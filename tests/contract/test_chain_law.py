@@ -85,7 +85,7 @@ def test_a_wrong_chain_is_rejected(case):
 @every_case
 def test_lifted_random_starts_keep_their_statistics(case):
     dim = case.dim
-    start = sl.initial(case.model, dim, 64, seed=9)
+    start = sl.initial(case.model, dim, 64, seed=9, sgd=case.sgd)
     vectors = sl.lift(case.model, start, dim, seed=9)
     frame = case.model.frame(dim)
     for run in range(64):

@@ -68,4 +68,4 @@ def test_search_points_are_valid_and_reproducible(case):
     assert points.batch_shape == (50,)
     again = case.model.search_points(np.random.default_rng(0), 50, case.sgd)
     np.testing.assert_array_equal(points.vector, again.vector)
-    assert np.asarray(points.vector).std(0).min() > 0
+    assert np.asarray(points.vector).std(0)[case.moving].min() > 0
