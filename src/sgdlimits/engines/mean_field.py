@@ -87,7 +87,7 @@ def run_mean_field(
     """Yield the solution at ``times`` after 0; the runs are the leading axis."""
     path = np.asarray(_solve(reduction, dynamic(model), dynamic(sgd), begin, jnp.asarray(times)))
     bad = ~np.isfinite(path).all(-1)
-    diverged = np.where(bad.any(1), times[bad.argmax(1)], np.nan)
+    diverged = np.where(bad.any(-1), times[bad.argmax(-1)], np.nan)
     for index in range(1, len(times)):
         yield Record(index, begin.with_vector(jnp.asarray(path[:, index])), diverged)
     advanced(len(path))

@@ -385,9 +385,9 @@ class Committee(AbstractModel[Statistics]):
         Free rows: exact, by E[h |x|^2]/d = E[h] + (2/d) (d/dc) E_c[h] at c = 1, E_c for the
         covariance c Omega; the covariance up to the rule's error where it has no formula.
         Projected rows: first order in delta as in the limit, the rest by the rule, for small delta
-        only. Bounded gradients (erf) are safe; squares have tails that nodes miss: one square
-        at dim 2, noise 0.4, has a mean wrong by 2 % of the increment's standard deviation at step 0.02,
-        and by 1 % at step 0.008.
+        only. Bounded gradients (erf) are safe; squares have tails that nodes miss: one square at
+        dim 2, noise 0.4, has a mean wrong by 2 % of the increment's standard deviation at step
+        0.02, and by 1 % at step 0.008.
         """
         delta = sgd.delta(dim)
         f = self.population_drift(u, sgd)
