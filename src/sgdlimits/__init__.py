@@ -99,10 +99,10 @@ if TYPE_CHECKING:
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
     from sgdlimits.limits.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
-    from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
-    from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
     from sgdlimits.limits.mean_field import MeanField as MeanField
     from sgdlimits.limits.mean_field import MeanFieldStatistics as MeanFieldStatistics
+    from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
     from sgdlimits.limits.risk import risk as risk
     from sgdlimits.models.committee import Committee as Committee
     from sgdlimits.models.committees_zoo import committee as committee

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+import sgdlimits as sl
 from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
+from sgdlimits.limits.vector_field import jacobian
 
 
 @pytest.mark.parametrize("cut", [-7.9, -3.0, -0.4, 0.0, 1.3, 6.0])
@@ -57,6 +59,29 @@ def test_error_estimate_of_quasi_monte_carlo_is_honest():
         exact, _ = _expectation(TruncatedGauss(3, 10), mean, factor, _kinked)
         assert abs(value - exact) < 5 * error
         assert error < 0.01 * exact
+
+
+def test_plain_nodes_stay_accurate_where_every_coordinate_has_chosen_a_side():
+    # prod 1(s_i > 0) for ten independent s_i ~ N(1.5, 1): the split points waste 2^10 - 1 of 2^10.
+    mean, factor = jnp.full(10, 1.5), jnp.eye(10)
+    exact = stats.norm.cdf(1.5) ** 10
+
+    def all_positive(s):
+        return jnp.all(s > 0, axis=-1).astype(float)
+
+    plain, error = _expectation(QuasiMonteCarlo(10, 12), mean, factor, all_positive)
+    assert abs(plain - exact) < max(5 * error, 1e-3)
+    assert error < 2e-3
+    split = QuasiMonteCarlo(10, 12, split=True)
+    assert np.asarray(split.nodes(mean, factor, (0.0,)).weight).std() > 10 / 2**12
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_a_drift_whose_nodes_cross_kinks_is_not_differentiated():
+    dynamics = sl.effective_dynamics(sl.xor_gmm(snr=10.0, width=6))
+    state = sl.initial(dynamics.model, 100, 1, 0)[0]
+    with pytest.raises(ValueError, match="split=True"):
+        jacobian(dynamics.model, dynamics.sgd, state)
 
 
 def test_cholesky_of_singular_matrices():

@@ -1,8 +1,9 @@
 """Nodes and weights for E[F(m + C z)], z ~ N(0, I), with F smooth but for kinks in each entry.
 
-A rule maps fixed reference points to nodes z that move smoothly with (m, C) and never cross a kink:
-every point keeps its side. The expectation is then a smooth function of the state, so an adaptive
-ODE solver stays efficient, and the accuracy is that of a smooth integrand although ReLU is none.
+A rule maps fixed reference points to nodes z that move smoothly with (m, C) and, in few dimensions,
+never cross a kink: every point keeps its side. The expectation is then a smooth function of the
+state, so an adaptive ODE solver stays efficient, and the accuracy is that of a smooth integrand
+although ReLU is none.
 """
 
 from abc import abstractmethod
@@ -18,6 +19,7 @@ from scipy.stats import qmc
 from sgdlimits import _validate
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
 
+_MOST_SPLIT = 5  # dimensions in which Sobol points are split at kinks
 _Z_MAX = 8.0  # a kink further out than this carries a weight below rounding
 
 
@@ -44,6 +46,11 @@ class AbstractRule(eqx.Module):
     ) -> Nodes:
         """Nodes for the law of s = mean + factor z with F kinked at s_i in ``kinks``."""
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether derivatives of an expectation see the kinks."""
+        return True
+
     def coarser(self) -> "AbstractRule | None":
         """A rule whose distance from this one estimates its error; None: replicates do that."""
         return None
@@ -52,19 +59,42 @@ class AbstractRule(eqx.Module):
 class QuasiMonteCarlo(AbstractRule):
     """Scrambled Sobol points, independent scrambles as replicates.
 
-    With kinks, coordinate j is mapped piece by piece between the kinks that the coordinates before
-    it place on it; the pieces are dyadic intervals, in which Sobol points are balanced.
+    Args:
+        dim: dimension of z.
+        log2_nodes: of one scramble.
+        replicates: number of scrambles.
+        seed: of the scrambles.
+        split: map coordinate j piece by piece between the kinks that the coordinates before it
+            place on it (the pieces are dyadic intervals, in which Sobol points are balanced). Then
+            no node crosses a kink and the result can be differentiated; but half of the nodes stay
+            on either side however unlikely it is, so that of the nodes a fraction 2^-dim counts
+            once every neuron has chosen a side. Default: up to 5 dimensions.
     """
 
     points: Float[Array, "replicates nodes dim"]
+    split: bool = eqx.field(static=True)
 
-    def __init__(self, dim: int, log2_nodes: int = 10, replicates: int = 8, seed: int = 0):
+    def __init__(
+        self,
+        dim: int,
+        log2_nodes: int = 10,
+        replicates: int = 8,
+        seed: int = 0,
+        *,
+        split: bool | None = None,
+    ):
+        self.split = dim <= _MOST_SPLIT if split is None else split
         sets = [
             qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
             for r in range(replicates)
         ]
         # Sobol points may hit 0, where the normal quantile is infinite.
         self.points = jnp.asarray(np.clip(np.stack(sets), 1e-12, 1 - 1e-12))
+
+    @property
+    def differentiable(self) -> bool:
+        """Only if no node crosses a kink."""
+        return self.split
 
     def nodes(
         self,
@@ -74,7 +104,7 @@ class QuasiMonteCarlo(AbstractRule):
     ) -> Nodes:
         """Nodes whose piece is fixed by the reference point."""
         u = self.points
-        if not kinks:
+        if not kinks or not self.split:
             weight = jnp.full(u.shape[:2], 1 / u.shape[1])
             return Nodes(jax.scipy.special.ndtri(u), weight)
         columns: list[Array] = []

@@ -24,7 +24,16 @@ def drift_vector(
 def jacobian(
     model: AbstractModel[S], sgd: OnlineSGD, u: S
 ) -> Float[Array, "statistics statistics"]:
-    """Dh at one state, rows and columns in the order of ``names``."""
+    """Dh at one state, rows and columns in the order of ``names``.
+
+    Raises:
+        ValueError: if the model computes its drift in a way that has no derivative.
+    """
+    if not model.has_jacobian:
+        raise ValueError(
+            "the drift's nodes cross the network's kinks, so its derivative would miss them; give "
+            "the model rule=QuasiMonteCarlo(dim, log2_nodes, split=True)."
+        )
     return _jacobian(dynamic(model), dynamic(sgd), u.vector)
 
 

@@ -258,6 +258,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         """All fixed points by formula, one entry per connected set; None without a formula."""
         return None
 
+    @property
+    def has_jacobian(self) -> bool:
+        """Whether the drift may be differentiated."""
+        return True
+
     def zero_noise(self) -> "AbstractModel[S]":
         """The model whose fixed points and basins stand for this one's; default itself.
 

@@ -388,6 +388,12 @@ class MultiIndexModel(AbstractModel[Statistics]):
             sgd.step * mean.gg - mean.gs - mean.gs.T - 2 * self.ridge * u.Q,
         )
 
+    @property
+    def has_jacobian(self) -> bool:
+        """Not where nodes cross the kinks of noisy preactivations."""
+        crossing = self.network.kinks and not all(self.data.noiseless)
+        return not crossing or self.rule.differentiable
+
     def drift_error(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
         """Distance to a coarser rule, or standard error over the rule's replicates."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.limits.mean_field import MeanField, reduce
@@ -46,7 +47,8 @@ def mean_field(work: Workspace) -> tuple[Figure, list[Check]]:
     axis.loglog(sizes, errors[0] * (np.array(sizes) / sizes[0]) ** -0.5, "k--", lw=0.8,
                 label=r"$p^{-1/2}$")  # fmt: skip
     axis.set_xticks(sizes, [str(p) for p in sizes])
-    axis.minorticks_off()
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.5)))
     axis.set_xlabel(r"$p = d$")
     axis.set_ylabel(r"$\sup_t |\Delta\mathcal{R}|$")
     axis.legend(loc="lower left")
@@ -98,7 +100,7 @@ def _draw_risk(axis: Axes, narrow, wide, sizes: tuple[int, ...]) -> None:
     axis.set_yscale("log")
     axis.set_xlabel(_TIME)
     axis.set_ylabel(r"$\mathcal{R}$")
-    axis.legend(loc="lower left")
+    axis.legend(loc="upper right")
 
 
 def _draw_law(axis: Axes, wide: xr.Dataset) -> None:
