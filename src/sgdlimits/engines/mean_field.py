@@ -18,6 +18,7 @@ from sgdlimits.limits.mean_field import MeanField, MeanFieldStatistics, check_no
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.committee import Committee
 from sgdlimits.models.overlaps import Statistics
+from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.randomness.chi_square import ChiSquare
 from sgdlimits.randomness.streams import run_keys
 
@@ -38,7 +39,7 @@ def check_model(model: AbstractModel, dim: object) -> int:
 def start(
     model: Committee,
     sgd: OnlineSGD,
-    given: Statistics | MeanFieldStatistics | None,
+    given: AbstractStatistics | None,
     dim: int,
     numbers: np.ndarray,
     seed: int,

@@ -31,6 +31,7 @@ from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.limits.mean_field import MeanField
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.models.base import AbstractModel, Model, check_model
+from sgdlimits.models.committee import Committee
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.provenance import describe
 from sgdlimits.randomness.streams import check_seed, run_keys
@@ -144,6 +145,7 @@ def simulate(
     if engine == "mean_field":
         reduction = MeanField() if mean_field is None else mean_field
         config["mean_field"] = describe(reduction)
+        assert isinstance(model, Committee)  # check_model has seen to it
         begin = reduced.start(model, sgd, initial, dim, numbers, seed)
         _check_records(begin[0], runs, grid)
         lane = lane_of_solutions(runs)

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import equinox as eqx
 import jax
@@ -177,7 +178,7 @@ def as_activation(name: str, value: object) -> AbstractActivation:
             f"{name}={value!r}: expected 'erf', 'relu', 'square', Hermite, Polynomial, Activation "
             "or a function of one variable."
         )
-    return Activation(value)
+    return Activation(cast(Elementwise, value))
 
 
 def hermite_coefficients(activation: AbstractActivation, count: int) -> np.ndarray:

@@ -37,11 +37,10 @@ def risk(
         raise TypeError(f"statistics={statistics!r}: expected {name} for {type(model).__name__}.")
     if not is_traced(statistics):
         model.check_statistics(statistics)
-    least = model.irreducible_risk()
-    if excess and least is None:
+    least = model.irreducible_risk() if excess else 0.0
+    if least is None:
         raise ValueError(f"excess=True: {type(model).__name__} has no formula for its least risk.")
-    value = risk_of_batch(dynamic(model), statistics, len(statistics.batch_shape))
-    return value - least if excess else value
+    return risk_of_batch(dynamic(model), statistics, len(statistics.batch_shape)) - least
 
 
 @eqx.filter_jit

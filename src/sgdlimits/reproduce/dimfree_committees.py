@@ -6,6 +6,8 @@ d -> infinity at fixed p and step (Saad and Solla, 1995), with a plateau where a
 alike, and an escape from it. Dimension and starts are not on the slides: those here are ours.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,20 +97,17 @@ def high_dimension(work: Workspace) -> tuple[Figure, list[Check]]:
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
     checks: list[Check] = []
     times = np.concatenate([[0.0], np.geomspace(0.05, last, 90)])
+    results = []
     for dim in dims:
-        options = {
-            "dim": dim,
-            "time": last * p,
-            "runs": runs,
-            "record": times * p,
-            "initial": starts,
-        }
+        options = {"dim": dim, "time": last * p, "runs": runs, "record": times * p}
         chain, ode = (
-            work.simulate(f"{engine}-{dim}", model, sgd, engine, **options)
+            work.simulate(f"{engine}-{dim}", model, sgd, engine, initial=starts, **options)
             for engine in ("chain", "ode")
         )
         checks += _paired(chain, ode, p, (1.0, 10.0, 50.0), f"d = {dim}")
         checks += _plateau(chain, p, dim)
+        results.append((dim, chain, ode))
+    dim, chain, ode = results[-1]
     _draw(axes[0, 0], chain, ode, p)
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_yscale("log")
@@ -140,7 +139,8 @@ def _students_alike(k: int) -> float:
         own, cross = np.arcsin(q / (1 + q)), np.arcsin(m / np.sqrt(2 * (1 + q)))
         return float((np.arcsin(0.5) / k - 2 * cross + own) / np.pi)
 
-    return float(minimize_scalar(excess, bounds=(0, 1), method="bounded").fun)
+    best: Any = minimize_scalar(excess, bounds=(0, 1), method="bounded")
+    return float(best.fun)
 
 
 # -- shared ----------------------------------------------------------------------------------------

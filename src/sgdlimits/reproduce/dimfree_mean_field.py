@@ -33,7 +33,7 @@ def mean_field(work: Workspace) -> tuple[Figure, list[Check]]:
     sup, pairs = [], []
     for p in sizes:
         full, reduced = _pair(work, p, runs)
-        sup.append(np.abs(full["risk"] - reduced["risk"]).max("time").values)
+        sup.append(abs(full["risk"] - reduced["risk"]).max("time").values)
         pairs.append((full, reduced))
     _draw_risk(axes[0, 0], pairs[0], pairs[-1], sizes)
     wide = _wide(work)

@@ -125,7 +125,7 @@ def _bad_learning(work: Workspace, moved: Axes, inflated: Axes) -> list[Check]:
                 runs=runs, initial=start, record=2,
             )  # fmt: skip
             shift.append(
-                float(np.abs(chain["M"][:, -1] - start.M).max(("neuron", "direction")).mean())
+                float(np.abs(chain["M"].values[:, -1] - np.asarray(start.M)).max((1, 2)).mean())
             )
             norms.append(chain["Q"].values[:, -1, 0, 0])
         slope = float(np.polyfit(np.log(dims), np.log(shift), 1)[0])

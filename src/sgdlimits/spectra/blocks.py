@@ -135,7 +135,7 @@ def second_layer_weight(
 
 @eqx.filter_jit
 def _first_layer(model, v, s, labels, pairs, kind):
-    one = lambda s, y, pair: first_layer_weight(model, v, s, y, *pair, kind)  # noqa: E731
+    one = lambda s, y, pair: first_layer_weight(model, v, s, y, pair[0], pair[1], kind)  # noqa: E731
     over_samples = jax.vmap(one, in_axes=(0, 0, None))
     return jax.vmap(over_samples, in_axes=(None, None, 0))(s, labels, (pairs[:, 0], pairs[:, 1]))
 

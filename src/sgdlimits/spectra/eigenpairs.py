@@ -140,7 +140,7 @@ def _dense(matrix: Any) -> np.ndarray:
     if isinstance(matrix, SampleMatrix):
         return matrix.dense()
     if isinstance(matrix, LinearOperator):
-        return matrix @ np.eye(matrix.shape[0])
+        return np.asarray(matrix @ np.eye(matrix.shape[0]))
     return np.asarray(matrix, dtype=float)
 
 
@@ -173,11 +173,16 @@ def _iterate(
     def product(x: np.ndarray) -> np.ndarray:
         nonlocal sweeps
         sweeps += 1
-        return operator @ x
+        return np.asarray(operator @ x)
 
     block = min(k + _SURPLUS, max(k, size // 5))
     vectors = np.random.default_rng(0).standard_normal((size, block))
-    counted = LinearOperator(operator.shape, matmat=product, matvec=product, dtype=float)
+    counted = LinearOperator(  # pyright: ignore[reportCallIssue] (a factory)
+        operator.shape,
+        matmat=product,  # pyright: ignore[reportCallIssue]
+        matvec=product,  # pyright: ignore[reportCallIssue]
+        dtype=float,  # pyright: ignore[reportCallIssue]
+    )
     while True:
         # In bursts, because LOBPCG itself stops only when the surplus has converged too.
         burst = min(_BURST, most_sweeps - sweeps)

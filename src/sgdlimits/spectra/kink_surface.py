@@ -88,7 +88,7 @@ def _jump_moments(
         z, weight = flat_nodes(rule_for(count), centre, factor, model.network.kinks)
     else:
         z, weight = jnp.zeros((1, 0)), jnp.ones(1)
-    J = weight * _jumps(model, v, centre + z @ factor.T, jnp.asarray(label), i, kink)
+    J = weight * _jumps(model, v, jnp.asarray(centre + z @ factor.T), jnp.asarray(label), i, kink)
     return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)
 
 

@@ -104,5 +104,7 @@ def _probability(mean: np.ndarray, covariance: np.ndarray, low, high) -> float:
         z = np.array([low[0] - mean[0], high[0] - mean[0]]) / deviation[0]
         return float(norm.cdf(z[1]) - norm.cdf(z[0]))
     return float(
-        multivariate_normal(mean, covariance, allow_singular=True).cdf(high, lower_limit=low)
+        multivariate_normal(mean=mean, cov=covariance, allow_singular=True).cdf(  # pyright: ignore[reportArgumentType]
+            high, lower_limit=low
+        )
     )

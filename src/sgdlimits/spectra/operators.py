@@ -103,7 +103,7 @@ class WeightedCovariance(SampleMatrix):
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._matmat(x.reshape(-1, 1))[:, 0]
 
-    def _adjoint(self) -> "WeightedCovariance":
+    def _adjoint(self) -> "WeightedCovariance":  # pyright: ignore[reportIncompatibleMethodOverride]
         return self
 
     def _form(self) -> np.ndarray:
@@ -162,7 +162,7 @@ class InMemory(SampleMatrix):
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._form() @ x.reshape(-1)
 
-    def _adjoint(self) -> "InMemory":
+    def _adjoint(self) -> "InMemory":  # pyright: ignore[reportIncompatibleMethodOverride]
         return InMemory(self._form().T, f"{self.name}, transposed")
 
 
@@ -187,7 +187,8 @@ class Whole(SampleMatrix):
         size = self._layer + width * dim
         super().__init__((size, size))
         self.model, self.parameters, self.samples = dynamic(model), parameters, samples
-        self.kind, self.name = kind, name
+        self.kind: Kind = kind
+        self.name = name
         self.definite = 1 if kind == "gradient" else 0
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:
@@ -201,8 +202,8 @@ class Whole(SampleMatrix):
         for _, x, labels in self.samples.chunks():
             along = (x @ side.astype(x.dtype)).reshape(len(x), width, count).astype(float)
             dv, ds = _products(
-                self.model, self.parameters.v, x @ W.T.astype(x.dtype), labels, of_v, along,
-                self.kind,
+                self.model, self.parameters.v, jnp.asarray(x @ W.T.astype(x.dtype)),
+                jnp.asarray(labels), jnp.asarray(of_v), jnp.asarray(along), self.kind,
             )  # fmt: skip
             total_v += np.asarray(dv)
             ds = np.asarray(ds).astype(x.dtype).reshape(len(x), -1)
@@ -213,7 +214,7 @@ class Whole(SampleMatrix):
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._matmat(x.reshape(-1, 1))[:, 0]
 
-    def _adjoint(self) -> "Whole":
+    def _adjoint(self) -> "Whole":  # pyright: ignore[reportIncompatibleMethodOverride]
         return self
 
     def _form(self) -> np.ndarray:

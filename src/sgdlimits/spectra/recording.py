@@ -10,7 +10,7 @@ import xarray as xr
 
 from sgdlimits import _validate
 from sgdlimits.engines.observe import Snapshot
-from sgdlimits.models.multi_index import Parameters
+from sgdlimits.models.multi_index import MultiIndexModel, Parameters
 from sgdlimits.spectra.blocks import (
     KINDS,
     Block,
@@ -43,7 +43,7 @@ class TestData(eqx.Module):
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's test set."""
         return fresh_samples(
-            snapshot.model, snapshot.frame.shape[1], self.count, self.seed, run=snapshot.run,
+            _network(snapshot), snapshot.frame.shape[1], self.count, self.seed, run=snapshot.run,
             memory=self.memory,
         )  # fmt: skip
 
@@ -63,7 +63,7 @@ class TrainingData(eqx.Module):
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's training set, drawn again from its keys."""
         return training_samples(
-            snapshot.model, snapshot.frame.shape[1],
+            _network(snapshot), snapshot.frame.shape[1],
             snapshot.last_step if self.count is None else self.count,
             snapshot.seed, run=snapshot.run, dtype=snapshot.dtype, memory=self.memory,
         )  # fmt: skip
@@ -188,3 +188,9 @@ def _alignment(block: Block, parameters: Parameters, pairs: Eigenpairs) -> float
     if vector is None or not pairs.complete or not np.linalg.norm(vector) > 0:
         return np.nan
     return float(np.linalg.norm(pairs.vectors @ vector) / np.linalg.norm(vector))
+
+
+def _network(snapshot: Snapshot) -> MultiIndexModel:
+    if not isinstance(snapshot.model, MultiIndexModel):
+        raise TypeError(f"{type(snapshot.model).__name__}: spectra are for a MultiIndexModel.")
+    return snapshot.model
