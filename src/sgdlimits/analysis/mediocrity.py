@@ -209,7 +209,8 @@ class Mediocrity:
         e^(2 omega t)(1 + a) - a at time t, omega = overlap_rate and a = noise_variance/(2 omega).
         And noise keeps overlaps between neurons alive, tau = p(p - 1) alignment_noise_variance/(2
         alignment_rate), which raise the risk. Less than ``quenched_exit`` by ``noise_gain`` as
-        drop*dim -> infinity. Heuristic: laws at fixed times stand for those of first passages. inf
+        drop*dim -> infinity. Heuristic: laws at fixed times stand for those of first passages; at
+        the best step of wide networks too short (by 10 % at p = 4, 21 % at p = 8, dim 2000). inf
         if the overlap does not grow.
 
         Raises:
