@@ -21,6 +21,8 @@ _BEFORE = (
     (re.compile(r"\\lVert\b"), r"\\left\\|"),
     (re.compile(r"\\rVert\b"), r"\\right\\|"),
     (re.compile(r"\\math(bb|bf|cal)\s+(\w)"), r"\\math\1{\2}"),
+    (re.compile(r"\\[bB]igg?[lr]?(?=[\\()\[\]|])"), ""),
+    (re.compile(r"\\arg\b"), r"\\mathrm{arg}\\,"),
 )
 
 # What browsers draw badly or do not draw: spacing, and letters chosen by an attribute.
