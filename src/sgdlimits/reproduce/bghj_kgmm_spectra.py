@@ -251,7 +251,7 @@ def figure_9_1(work: Workspace) -> tuple[Figure, list[Check]]:
             axis.set_title(when)
     for axis in axes[1]:
         axis.set_xlabel("coordinate")
-    axes[1, 0].legend(loc="lower right")
+    axes[1, 0].legend(loc="center right")
     checks = []
     for row in range(2):
         own, others = rows[1, row, row], np.delete(rows[1, row, :CLASSES], row)
