@@ -49,7 +49,8 @@ def two_sample_p_values(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     both = np.abs(np.concatenate([one, other]))
     size = np.median(np.where(np.isfinite(both), both, 0), axis=0)
     grid = 1e-5 * np.maximum(size, np.median(size)) + 1e-300
-    one, other = (np.round(x / grid) for x in (one, other))
+    with np.errstate(over="ignore"):  # a run about to blow up is as good as infinite
+        one, other = (np.round(x / grid) for x in (one, other))
     with warnings.catch_warnings():
         # With many ties SciPy may take the asymptotic law, which 1024 runs allow.
         warnings.filterwarnings("ignore", "ks_2samp: Exact calculation", RuntimeWarning)
