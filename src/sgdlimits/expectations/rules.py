@@ -83,7 +83,7 @@ class QuasiMonteCarlo(AbstractRule):
         *,
         split: bool | None = None,
     ):
-        self.split = dim <= _MOST_SPLIT if split is None else split
+        self.split = dim <= _MOST_SPLIT if split is None else _validate.boolean("split", split)
         sets = [
             qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
             for r in range(replicates)

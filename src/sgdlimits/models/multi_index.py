@@ -31,7 +31,7 @@ from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.rows import lift_rows, random_rows
+from sgdlimits.models.rows import coordinates, lift_rows, overlaps, random_rows
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
 
@@ -244,12 +244,11 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     def chain_state(self, u: Statistics) -> ChainState:
         """(v, B, rest): B = M R^-T, rest = Q - B Bᵀ."""
-        B = solve_lower(self.data.root, u.M.T).T
-        return ChainState(u.v, B, u.Q - B @ B.T)
+        return ChainState(u.v, *coordinates(u, self.data.root))
 
     def chain_statistics(self, state: ChainState) -> Statistics:
         """M = B Rᵀ, Q = B Bᵀ + rest."""
-        return Statistics(state.v, state.B @ self.data.root.T, state.B @ state.B.T + state.rest)
+        return Statistics(state.v, *overlaps(state.B, state.rest, self.data.root))
 
     def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
         """Classes, two Gaussian blocks and one chi-square a step."""
