@@ -29,6 +29,14 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled_programs():
+    """Drop a module's compiled programs behind it: each holds several memory maps, and a worker
+    that kept all of them would grow to gigabytes and meet the kernel's limit on maps."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def as_users_run():
     """Without the type checks of the hook, which would answer bad input before the package does."""

@@ -2,7 +2,7 @@
 
 For a function that is smooth but for a kink at c, E F(z) is the sum of two Gauss rules, one for the
 normal weight on (-inf, c) and one on (c, inf). Nodes and weights are analytic in c: they are
-computed once on a Chebyshev grid (discretised Stieltjes procedure) and interpolated.
+computed once on a Chebyshev grid (discretised Stieltjes procedure) and interpolated from a table.
 """
 
 from functools import cache
@@ -15,7 +15,8 @@ from numpy.polynomial import chebyshev
 from scipy import special
 
 C_MAX = 8.0
-_DEGREE = 64
+_DEGREE = 64  # of the fit over the whole range of cuts
+_CELLS, _CELL_DEGREE = 512, 5  # of the table that is evaluated
 
 
 def truncated_gauss(
@@ -38,27 +39,35 @@ def truncated_gauss(
 
 def _evaluate(table: Array, cut: Array) -> tuple[Array, Array]:
     """Distances of the nodes from the cut, and their shares of the side's mass."""
-    t = (cut / C_MAX)[..., None, None]
-    zero = jnp.zeros(jnp.broadcast_shapes(t.shape, table.shape[1:]))
-
-    def clenshaw(carry: tuple[Array, Array], coefficient: Array) -> tuple[tuple, None]:
-        one, two = carry
-        return (coefficient + 2 * t * one - two, one), None
-
-    (one, two), _ = jax.lax.scan(clenshaw, (zero, zero), table[:0:-1])
-    value = table[0] + t * one - two
-    share = jnp.exp(value[..., 1, :])
-    return jnp.exp(value[..., 0, :]), share / jnp.sum(share, axis=-1, keepdims=True)
+    position = (cut + C_MAX) * (_CELLS / (2 * C_MAX))
+    cell = jnp.clip(jnp.floor(position), 0, _CELLS - 1).astype(int)
+    t = (2 * (position - cell) - 1)[..., None, None]
+    coefficients = table[cell]
+    value = coefficients[..., -1, :, :]
+    for k in range(_CELL_DEGREE - 1, -1, -1):
+        value = value * t + coefficients[..., k, :, :]
+    share = value[..., 1, :]
+    return value[..., 0, :], share / jnp.sum(share, axis=-1, keepdims=True)
 
 
 @cache
 def _table(order: int) -> np.ndarray:
-    """Chebyshev coefficients (degree, 2, order) of log distance and log share of the lower side."""
+    """Coefficients (cell, power, 2, order) of distance and share of the lower side.
+
+    One fit over the whole range takes degree 64 for rounding accuracy, and evaluating it would be
+    most of the work of an expectation; so that fit is tabulated cell by cell at a low degree.
+    """
     grid = np.cos(np.pi * (np.arange(2 * _DEGREE) + 0.5) / (2 * _DEGREE))
     rules = [_lower_side(C_MAX * t, order) for t in grid]
     values = np.array([[np.log(distance), np.log(share)] for distance, share in rules])
-    flat = chebyshev.chebfit(grid, values.reshape(len(grid), -1), _DEGREE)
-    return flat.reshape(_DEGREE + 1, 2, order)
+    whole = chebyshev.chebfit(grid, values.reshape(len(grid), -1), _DEGREE)
+    count = _CELL_DEGREE + 1
+    local = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    centres = (2 * np.arange(_CELLS) + 1) / _CELLS - 1
+    points = centres[:, None] + local / _CELLS
+    tabulated = np.exp(chebyshev.chebval(points, whole))  # (2 * order, cell, point)
+    powers = np.linalg.solve(np.vander(local, increasing=True), np.moveaxis(tabulated, 0, -1))
+    return powers.reshape(_CELLS, count, 2, order)
 
 
 def _lower_side(cut: float, order: int) -> tuple[np.ndarray, np.ndarray]:
