@@ -40,9 +40,9 @@ def truncated_gauss(
 def _evaluate(table: Array, cut: Array) -> tuple[Array, Array]:
     """Distances of the nodes from the cut, and their shares of the side's mass."""
     position = (cut + C_MAX) * (_CELLS / (2 * C_MAX))
-    cell = jnp.clip(jnp.floor(position), 0, _CELLS - 1).astype(int)
+    cell = jnp.clip(jnp.floor(position), 0, _CELLS - 1)
     t = (2 * (position - cell) - 1)[..., None, None]
-    coefficients = table[cell]
+    coefficients = table[cell.astype(int)]
     value = coefficients[..., -1, :, :]
     for k in range(_CELL_DEGREE - 1, -1, -1):
         value = value * t + coefficients[..., k, :, :]
