@@ -11,7 +11,7 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, TruncatedGauss
 
 SNRS = (1.0, 10.0, 100.0)
-REFERENCE = {1: 15, 2: 15, 3: 12, 4: 8}  # nodes a side
+REFERENCE = {1: 15, 2: (24, 15), 3: (24, 16, 10), 4: (16, 12, 6, 5)}  # nodes a side
 
 
 def states(width: int, directions: int, layer: int, count: int, rest: float) -> sl.Statistics:
@@ -63,12 +63,21 @@ def main() -> None:
         "| model | rule | nodes a class | regular states | nearly singular |",
         "|---|---|---|---|---|",
     ]
-    cases = {1: (4, 8, 12), 2: (4, 6, 8, 12), 3: (4, 6, 8), 4: (3, 4, 5, 6)}
+    cases = {
+        1: (4, 8, 12),
+        2: (4, 6, 8, 12, (16, 8)),
+        3: (4, 6, 8, (6, 4, 3), (8, 6, 4), (12, 8, 4), (16, 10, 6)),
+        4: (3, 4, 5, (4, 3, 2, 2), (6, 4, 3, 3), (6, 5, 4, 3), (8, 6, 4, 3), (10, 8, 5, 4)),
+    }
     for width, orders in cases.items():
         families = {"XOR": lambda snr, k=width: sl.xor_gmm(snr, 0.1, k)}
         if 2 <= width <= 3:
             families["softmax"] = lambda snr, k=width: sl.k_gmm(k, snr=snr)
-        rules = [(f"{n} nodes a side", TruncatedGauss(width, n), (2 * n) ** width) for n in orders]
+        rules = []
+        for order in orders:
+            rule = TruncatedGauss(width, order)
+            count = int(np.prod(2 * np.array(rule.orders)))
+            rules.append((f"{order} nodes a side", rule, count))
         if width == 4:
             rules += [
                 (f"8 scrambles of 2^{n} Sobol points", QuasiMonteCarlo(4, n), 8 * 2**n)

@@ -127,7 +127,7 @@ def _start() -> sl.Statistics:
     return sl.Statistics(rng.standard_normal(WIDTH), M, M @ M.T + np.eye(WIDTH))
 
 
-def _dynamics(order: int = 4) -> sl.EffectiveDynamics:
+def _dynamics(order: int | tuple[int, ...] = (4, 3, 2, 2)) -> sl.EffectiveDynamics:
     base = sl.xor_gmm(snr=ODE_SNR, ridge=RIDGE, width=WIDTH)
     model = sl.MultiIndexModel(
         data=base.data, network=base.network, loss=base.loss, ridge=RIDGE,
@@ -170,7 +170,9 @@ def _numpy_field(log2_points: int) -> Callable[[float, np.ndarray], np.ndarray]:
 def ode_against_scipy() -> tuple[str, str, str]:
     start, dynamics = _start(), _dynamics()
     y0 = np.asarray(start.vector)
-    exact = np.asarray(_dynamics(6).solve(start, [ODE_TIME], rtol=1e-7, atol=1e-9).vector)[0]
+    exact = np.asarray(
+        _dynamics((10, 8, 5, 4)).solve(start, [ODE_TIME], rtol=1e-7, atol=1e-9).vector
+    )[0]
     field = _numpy_field(13)
 
     def ours() -> np.ndarray:
@@ -190,7 +192,7 @@ def ode_against_scipy() -> tuple[str, str, str]:
 
 
 def ode_batch(count: int = 200) -> tuple[str, str, str]:
-    start, dynamics = _start(), _dynamics(3)
+    start, dynamics = _start(), _dynamics()
     rng = np.random.default_rng(1)
     many = start.with_vector(
         jnp.asarray(np.asarray(start.vector) * (1 + 0.05 * rng.random((count, 1))))
@@ -210,7 +212,7 @@ def cost_against_width() -> tuple[str, str, str]:
         base = sl.xor_gmm(snr=ODE_SNR, ridge=RIDGE, width=width)
         model = sl.MultiIndexModel(
             data=base.data, network=base.network, loss=base.loss, ridge=RIDGE,
-            rule=QuasiMonteCarlo(width, 9),
+            rule=QuasiMonteCarlo(width, 9, split=False),
         )  # fmt: skip
         u = sl.initial(model, 1000, 1, 0)[0]
         drift = jax.jit(lambda u, model=model: model.drift(u, sl.OnlineSGD()).vector)

@@ -7,6 +7,7 @@ although ReLU is none.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.special import ndtri
 from scipy.stats import qmc
 
 from sgdlimits import _validate
@@ -72,6 +74,7 @@ class QuasiMonteCarlo(AbstractRule):
     """
 
     points: Float[Array, "replicates nodes dim"]
+    normals: Float[Array, "replicates nodes dim"]
     split: bool = eqx.field(static=True)
 
     def __init__(
@@ -89,7 +92,8 @@ class QuasiMonteCarlo(AbstractRule):
             for r in range(replicates)
         ]
         # Sobol points may hit 0, where the normal quantile is infinite.
-        self.points = jnp.asarray(np.clip(np.stack(sets), 1e-12, 1 - 1e-12))
+        points = np.clip(np.stack(sets), 1e-12, 1 - 1e-12)
+        self.points, self.normals = jnp.asarray(points), jnp.asarray(ndtri(points))
 
     @property
     def differentiable(self) -> bool:
@@ -106,7 +110,7 @@ class QuasiMonteCarlo(AbstractRule):
         u = self.points
         if not kinks or not self.split:
             weight = jnp.full(u.shape[:2], 1 / u.shape[1])
-            return Nodes(jax.scipy.special.ndtri(u), weight)
+            return Nodes(self.normals, weight)
         columns: list[Array] = []
         weight = jnp.full(u.shape[:2], 1 / u.shape[1])
         for j in range(u.shape[2]):
@@ -153,10 +157,28 @@ class TruncatedGauss(AbstractRule):
     ``order`` nodes a side integrate polynomials of degree 2*order - 1 exactly on each side. Without
     kinks: Gauss-Hermite with twice as many nodes. One replicate, so no error of its own; compare
     two orders.
+
+    One order for all coordinates of z, or one for each. Where a coordinate's kink lies depends on
+    the coordinates before it, steeply so if two neurons are nearly aligned: the first need more
+    nodes than the last.
     """
 
     dim: int = eqx.field(static=True)
-    order: int = eqx.field(static=True)
+    order: int | tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, dim: int, order: int | Sequence[int]):
+        self.dim = _validate.integer("dim", dim, 1)
+        if isinstance(order, Sequence):
+            self.order = tuple(_validate.integer("order", n, 1) for n in order)
+            if len(self.order) != dim:
+                raise ValueError(f"order={order!r}: expected {dim} numbers, one a coordinate.")
+        else:
+            self.order = _validate.integer("order", order, 1)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """Nodes a side of every coordinate."""
+        return self.order if isinstance(self.order, tuple) else (self.order,) * self.dim
 
     def nodes(
         self,
@@ -169,13 +191,13 @@ class TruncatedGauss(AbstractRule):
             raise ValueError(f"kinks={kinks!r}: TruncatedGauss takes one; use QuasiMonteCarlo.")
         columns: list[Array] = []
         weight = jnp.ones(())
-        for j in range(self.dim):
+        for j, order in enumerate(self.orders):
             centre = mean[j] + sum(factor[j, k] * columns[k] for k in range(j))
             centre = jnp.broadcast_to(centre, weight.shape)
             if kinks:
-                z, share = truncated_gauss(_edges(centre, factor[j, j], kinks)[0], self.order)
+                z, share = truncated_gauss(_edges(centre, factor[j, j], kinks)[0], order)
             else:
-                z, share = (jnp.broadcast_to(x, (*centre.shape, x.size)) for x in self._hermite())
+                z, share = (jnp.broadcast_to(x, (*centre.shape, x.size)) for x in _hermite(order))
             columns = [*(jnp.broadcast_to(c[..., None], z.shape) for c in columns), z]
             weight = weight[..., None] * share
         z = jnp.stack(columns, axis=-1).reshape(1, -1, self.dim)
@@ -183,11 +205,14 @@ class TruncatedGauss(AbstractRule):
 
     def coarser(self) -> "TruncatedGauss":
         """One node a side less."""
-        return TruncatedGauss(self.dim, max(1, self.order - 1))
+        if isinstance(self.order, int):
+            return TruncatedGauss(self.dim, max(1, self.order - 1))
+        return TruncatedGauss(self.dim, [max(1, n - 1) for n in self.order])
 
-    def _hermite(self) -> tuple[Array, Array]:
-        z, weight = np.polynomial.hermite_e.hermegauss(2 * self.order)
-        return jnp.asarray(z), jnp.asarray(weight / weight.sum())
+
+def _hermite(order: int) -> tuple[Array, Array]:
+    z, weight = np.polynomial.hermite_e.hermegauss(2 * order)
+    return jnp.asarray(z), jnp.asarray(weight / weight.sum())
 
 
 def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]:
@@ -200,14 +225,18 @@ def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]
     ]
 
 
-#: By dimension and nodes a side: largest error of a drift that benchmarks/expectations.py measured
-#: over random states with overlaps of order one and snr from 1 to 100, ReLU and softmax.
-_GAUSS_ERRORS: dict[int, dict[int, float]] = {
+#: By dimension and nodes a side (of every coordinate, or one by one): largest error of a drift that
+#: benchmarks/expectations.py measured over random states with overlaps of order one and snr from 1
+#: to 100, ReLU and softmax.
+_GAUSS_ERRORS: dict[int, dict[int | tuple[int, ...], float]] = {
     1: {4: 3e-6, 8: 1e-10},
-    2: {4: 8e-4, 6: 1e-4, 8: 4e-5, 12: 3e-6},
-    3: {4: 1.5e-2, 6: 4e-3, 8: 1e-3},
-    4: {3: 3e-3, 4: 2e-3, 5: 4e-4, 6: 2e-4},
+    2: {4: 8e-4, 6: 1e-4, 8: 4e-5, (16, 8): 3e-7},
+    3: {(6, 4, 3): 1.5e-2, (8, 6, 4): 4e-3, (12, 8, 4): 3e-4, (16, 10, 6): 5e-5},
+    4: {(4, 3, 2, 2): 3e-3, (6, 4, 3, 3): 5e-4, (6, 5, 4, 3): 2e-4, (10, 8, 5, 4): 6e-6},
 }
+_DEFAULT: dict[int, int | tuple[int, ...]] = {
+    1: 12, 2: (16, 8), 3: (12, 8, 4), 4: (8, 6, 4, 3), 5: (6, 5, 4, 3, 2)
+}  # fmt: skip
 _SOBOL_ERROR, _SOBOL_RATE = 3e-3, 0.6  # at 8 x 2^12 points; the power at which it falls
 _MOST_LOG2 = 17
 
@@ -215,15 +244,15 @@ _MOST_LOG2 = 17
 def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
     """The cheapest rule whose measured errors are below ``tolerance``.
 
-    Without a tolerance: 12, 12, 8, 5 and 4 nodes a side in one to five dimensions, 8 scrambles of
+    Without a tolerance: Gauss rules of a few thousand nodes up to five dimensions, 8 scrambles of
     2^12 Sobol points above. Errors depend on the state; ``drift_error`` estimates them there.
 
     Raises:
         ValueError: if no rule that was measured reaches the tolerance.
     """
     if tolerance is None:
-        orders = {1: 12, 2: 12, 3: 8, 4: 5, 5: 4}
-        return TruncatedGauss(dim, orders[dim]) if dim in orders else QuasiMonteCarlo(dim, 12)
+        known = dim in _DEFAULT
+        return TruncatedGauss(dim, _DEFAULT[dim]) if known else QuasiMonteCarlo(dim, 12)
     tolerance = _validate.positive("tolerance", tolerance)
     for order, error in _GAUSS_ERRORS.get(dim, {}).items():
         if error <= tolerance:

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial import chebyshev
-from scipy import special
+from scipy import linalg
 
 C_MAX = 8.0
-_DEGREE = 64  # of the fit over the whole range of cuts
+_DEGREE = 96  # of the fit over the whole range of cuts
 _CELLS, _CELL_DEGREE = 512, 5  # of the table that is evaluated
 
 
@@ -73,15 +73,28 @@ def _table(order: int) -> np.ndarray:
 def _lower_side(cut: float, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss rule of the normal law given z < cut: distances cut - z, ascending, and shares."""
     # The density in the distance x = cut - z > 0 is proportional to exp(-(cut - x)^2 / 2).
-    scale = cut + 12 if cut > -3 else 40 / -cut  # beyond it the density is below e^-40 of its peak
-    t, w = special.roots_legendre(1000)
+    scale = cut + np.sqrt(min(cut, 0.0) ** 2 + 300)  # there the density is e^-150 of its peak
+    t, w = _legendre()
     x = scale * (t + 1) / 2
     log_density = -((cut - x) ** 2) / 2
     density = w * np.exp(log_density - log_density.max())
     alpha, beta = _stieltjes(x, density / density.sum(), order)
-    jacobi = np.diag(alpha) + np.diag(np.sqrt(beta), 1) + np.diag(np.sqrt(beta), -1)
-    nodes, vectors = np.linalg.eigh(jacobi)
-    return nodes, vectors[0] ** 2
+    nodes = np.asarray(linalg.eigvalsh_tridiagonal(alpha, np.sqrt(beta)))
+    # Eigenvectors would give the tiny weights of far nodes to absolute accuracy only.
+    before, polynomial = np.zeros(order), np.ones(order)
+    total = polynomial**2
+    for k in range(order - 1):
+        last = np.sqrt(beta[k - 1]) if k else 0.0
+        new = ((nodes - alpha[k]) * polynomial - last * before) / np.sqrt(beta[k])
+        before, polynomial = polynomial, new
+        total += polynomial**2
+    return nodes, 1 / total
+
+
+@cache
+def _legendre() -> tuple[np.ndarray, np.ndarray]:
+    t, w = np.polynomial.legendre.leggauss(1000)
+    return t, w
 
 
 def _stieltjes(x: np.ndarray, weight: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:

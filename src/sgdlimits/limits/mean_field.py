@@ -203,7 +203,7 @@ def check_nodes(model: Committee) -> int:
     """Number of nodes; raises ValueError if the tensor grid is too large."""
     k = model.teacher_width
     rule = _rule(model)
-    count = (2 * rule.order) ** k if isinstance(rule, TruncatedGauss) else 8 * 2**10
+    count = math.prod(2 * n for n in rule.orders) if isinstance(rule, TruncatedGauss) else 8 * 2**10
     if count > 10**6:
         raise ValueError(
             f"teacher_width={k}: {count} nodes; engine='mean_field' is for few teachers."

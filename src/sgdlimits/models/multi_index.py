@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.expectations.rules import AbstractRule, rule_for
+from sgdlimits.expectations.rules import AbstractRule, Nodes, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
@@ -34,6 +34,8 @@ from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.rows import coordinates, lift_rows, overlaps, random_rows
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
+
+_NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
 class Parameters(NamedTuple):
@@ -287,17 +289,20 @@ class MultiIndexModel(AbstractModel[Statistics]):
         """Expectation of ``function(c, a, nodes)``, any tree of arrays, over the noisy classes.
 
         ``nodes`` holds weights (replicates, nodes), preactivations s, conditional means of the
-        frame's projections f and the normal variables z. Classes one after the other, so that the
-        memory is that of one.
+        frame's projections f and the normal variables z. With many nodes one class after the other,
+        so that the memory is that of one.
         """
         root = cholesky(u.Q)
         slope = solve_lower(root, u.M).T  # f = G a + deviation (slope z + independent residual)
         gram = jnp.asarray(self.data.gram)
 
+        def nodes_at(mean: Array, factor: Array) -> Nodes:
+            return (rule or self.rule).nodes(mean, factor, self.network.kinks)
+
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
             mean, factor = u.M @ a, deviation * root
-            nodes = (rule or self.rule).nodes(mean, factor, self.network.kinks)
+            nodes = nodes_at(mean, factor)
             s = mean + nodes.z @ factor.T
             f = gram @ a + deviation * nodes.z @ slope.T
             return function(c, a, _ClassNodes(nodes.weight, s, f, nodes.z, slope))
@@ -308,7 +313,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
             jnp.asarray(self.data.coefficients)[classes],
             self.data.deviations[classes],
         )
-        each = jax.lax.map(of_class, inputs)
+        count = jax.eval_shape(nodes_at, root[0], root).weight.size
+        together = count * len(classes) <= _NODES_TOGETHER
+        each = jax.vmap(of_class)(inputs) if together else jax.lax.map(of_class, inputs)
         return jax.tree.map(lambda x: jnp.tensordot(self.data.weights[classes], x, axes=1), each)
 
     def moments(self, u: Statistics, rule: AbstractRule | None = None) -> Moments:

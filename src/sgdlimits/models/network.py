@@ -50,7 +50,7 @@ class Network(eqx.Module):
 
 def two_layer_relu(v: Float[Array, " width"], s: Float[Array, " width"]) -> Float[Array, ""]:
     """v . relu(s)."""
-    return jnp.sum(v * jnp.maximum(s, 0))
+    return jnp.sum(v * jax.nn.relu(s))
 
 
 def linear(v: Float[Array, " none"], s: Float[Array, " width"]) -> Float[Array, " width"]:
@@ -58,9 +58,21 @@ def linear(v: Float[Array, " none"], s: Float[Array, " width"]) -> Float[Array, 
     return s
 
 
+@jax.custom_jvp
+def _softplus(x: Float[Array, ""]) -> Float[Array, ""]:
+    """log(1 + e^x); its own derivative rule, because the default one takes the logarithm again."""
+    return jax.nn.softplus(x)
+
+
+@_softplus.defjvp
+def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (x,), (dx,) = primals, tangents
+    return jax.nn.softplus(x), jax.nn.sigmoid(x) * dx
+
+
 def binary_cross_entropy(output: Float[Array, ""], label: Float[Array, " 1"]) -> Float[Array, ""]:
     """-y z + log(1 + e^z) for the logit z and y in {0, 1}."""
-    return jax.nn.softplus(output) - label[0] * output
+    return _softplus(output) - label[0] * output
 
 
 def softmax_cross_entropy(

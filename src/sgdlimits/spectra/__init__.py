@@ -27,6 +27,11 @@ _HOME = {
     "matrix_lives_in": "alignments",
     "asymptotic": "block_spectrum",
     "BlockSpectrum": "block_spectrum",
+    "whole": "whole_spectrum",
+    "WholeSpectrum": "whole_spectrum",
+    "WholeOutlier": "whole_spectrum",
+    "second_layer": "second_layer_block",
+    "SecondLayerSpectrum": "second_layer_block",
     "Bulk": "bulk",
     "Outlier": "outliers",
     "outlier_thresholds": "thresholds",
@@ -65,10 +70,15 @@ if TYPE_CHECKING:
     from sgdlimits.spectra.samples import GivenSamples as GivenSamples
     from sgdlimits.spectra.samples import fresh_samples as fresh_samples
     from sgdlimits.spectra.samples import training_samples as training_samples
+    from sgdlimits.spectra.second_layer_block import SecondLayerSpectrum as SecondLayerSpectrum
+    from sgdlimits.spectra.second_layer_block import second_layer as second_layer
     from sgdlimits.spectra.thresholds import outlier_thresholds as outlier_thresholds
     from sgdlimits.spectra.thresholds import snr_threshold as snr_threshold
     from sgdlimits.spectra.trajectory import along as along
     from sgdlimits.spectra.trajectory import along_path as along_path
+    from sgdlimits.spectra.whole_spectrum import WholeOutlier as WholeOutlier
+    from sgdlimits.spectra.whole_spectrum import WholeSpectrum as WholeSpectrum
+    from sgdlimits.spectra.whole_spectrum import whole as whole
 
 
 def __getattr__(name: str) -> Any:

@@ -153,6 +153,18 @@ def first_layer_weights(
     return np.asarray(_first_layer(dynamic(model), v, s, labels, pairs, kind))
 
 
+@eqx.filter_jit
+def second_layer_weights(
+    model: MultiIndexModel,
+    v: Float[Array, " layer"],
+    s: Float[Array, "samples width"],
+    label: Float[Array, " outputs"],
+    kind: Kind,
+) -> Float[Array, "samples layer layer"]:
+    """d2l/dv2 or h hᵀ of samples of one class."""
+    return jax.vmap(lambda s: second_layer_weight(model, v, s, label, kind))(s)
+
+
 def of_parameters(model: MultiIndexModel, parameters: object) -> Parameters:
     """Real parameters (v, W) in double precision, their shapes checked.
 

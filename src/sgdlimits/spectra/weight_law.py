@@ -90,7 +90,7 @@ class WeightLaw:
         if not noisy.size:
             raise ValueError("snr=inf in every class: without noise there is no bulk; give a snr.")
         count = 2 ** int(np.ceil(np.log2(max(1, nodes / len(noisy)))))
-        standard = _standard_nodes(space.seen, len(noisy), count)
+        standard = standard_nodes(space.seen, len(noisy), count)
         weight = lambda c, s: _weights(model, u, kind, block, c, s)  # noqa: E731
         samples = _sorted_samples(model, space, noisy, standard, weight)
         constant = np.zeros((space.rank, space.rank))
@@ -200,7 +200,7 @@ def nodes_for(samples: float | None) -> int:
 
 
 @lru_cache(maxsize=4)
-def _standard_nodes(dim: int, classes: int, count: int) -> np.ndarray:
+def standard_nodes(dim: int, classes: int, count: int) -> np.ndarray:
     """Standard normal nodes (classes, count, dim): independent scrambles of Sobol points."""
     log2 = int(np.log2(count))
     sets = [

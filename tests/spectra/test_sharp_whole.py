@@ -1,0 +1,115 @@
+"""The whole first-layer matrix and the second-layer block against sampled matrices."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import sgdlimits as sl
+from sgdlimits import spectra
+from tests.helpers import z_limit
+from tests.spectra.sharp_cases import softmax, xor
+
+DIM, ALPHA, RUNS = 300, 4.0, 8
+
+
+def _sampled(system, kind, seed=0):
+    """Eigenvalues (runs, 3 dim), and masses in V of the largest vectors (runs, 8)."""
+    rng, k = np.random.default_rng(seed), len(system.W)
+    values, masses = [], []
+    for _ in range(RUNS):
+        M = round(ALPHA * DIM)
+        classes = rng.choice(len(system.probabilities), M, p=system.probabilities)
+        X = rng.standard_normal((M, DIM)) / system.snr**0.5
+        X[:, : system.means.shape[1]] += system.means[classes]
+        s = X[:, : system.W.shape[1]] @ system.W.T
+        weigh = lambda i, j, s=s, c=classes: system.weights(s, system.v, c, kind, i, j)  # noqa: E731
+        blocks = [[(X * weigh(i, j)[:, None]).T @ X / M for j in range(k)] for i in range(k)]
+        w, vectors = np.linalg.eigh(np.block(blocks))
+        top = vectors[:, ::-1][:, :8].T.reshape(8, k, DIM)[..., : system.W.shape[1]]
+        values.append(w[::-1])
+        masses.append((top**2).sum((1, 2)))
+    return np.array(values), np.array(masses)
+
+
+@pytest.mark.stat
+@pytest.mark.parametrize("kind", ["hessian", "gradient"])
+def test_outliers_of_the_whole_matrix(kind):
+    """Within 1 % and four standard errors of the sampled means; a wrong alpha is not."""
+    system = softmax(probabilities=(0.5, 0.3, 0.2))
+    found = spectra.whole(system.model, system.statistics, kind=kind, alpha=ALPHA, dim=DIM)
+    values, masses = _sampled(system, kind)
+    clear = [o for o in found.outliers if o.mass > 0.6]
+    assert len(clear) == (4 if kind == "hessian" else 1)
+    for index, outlier in enumerate(clear):
+        error = values[:, index].std(ddof=1) / RUNS**0.5
+        assert abs(values[:, index].mean() - outlier.value) < 0.01 * outlier.value + 4 * error
+        error = masses[:, index].std(ddof=1) / RUNS**0.5
+        assert abs(masses[:, index].mean() - outlier.mass) < 0.01 + 4 * error
+    next_one = values[:, len(found.outliers)].mean()
+    assert next_one < 1.05 * found.right
+    wrong = spectra.whole(system.model, system.statistics, kind=kind, alpha=ALPHA / 4, dim=DIM)
+    assert abs(values[:, 0].mean() / wrong.outliers[0].value - 1 if wrong.outliers else 1) > 0.05
+
+
+def test_density_of_the_whole_matrix():
+    system = softmax(probabilities=(0.5, 0.3, 0.2))
+    found = spectra.whole(system.model, system.statistics, alpha=ALPHA, dim=DIM)
+    values, _ = _sampled(system, "hessian")
+    x = np.linspace(0.1, 0.9, 5) * found.right
+    width = found.right / 50
+    smeared = width / np.pi / ((values[..., None] - x) ** 2 + width**2)
+    np.testing.assert_allclose(found.density(x, width), smeared.mean((0, 1)), rtol=0.05)
+
+
+def test_one_neuron_is_one_block():
+    """Width 1: the matrix equation is the scalar one."""
+    model = sl.xor_gmm(10.0, 0.1, 1)
+    u = sl.Statistics(np.array([1.4]), np.array([[1.1, 0.2]]), np.array([[1.5]]))
+    found = spectra.whole(model, u, alpha=8.0, dim=1000, nodes=2**17)
+    block = spectra.asymptotic(model, u, alpha=8.0, dim=1000)
+    assert found.right == pytest.approx(block.bulk.right.x, rel=2e-3)
+    assert len(found.outliers) == len(block.outliers) > 0
+    for one, other in zip(found.outliers, block.outliers, strict=True):
+        assert one.value == pytest.approx(other.value, rel=2e-3)
+        assert one.mass == pytest.approx(other.mass, abs=2e-3)
+        direction = block.direction(neurons=0)
+        assert one.overlap(direction[None]) == pytest.approx(other.overlap(direction), abs=2e-3)
+
+
+@pytest.mark.stat
+@pytest.mark.parametrize("kind", ["hessian", "gradient"])
+def test_second_layer_eigenvalues_and_their_fluctuations(kind):
+    """Means of 400 sampled matrices, false-alarm rate 1e-3; standard deviations within 15 %."""
+    system, samples, runs = xor(), 4000, 400
+    found = spectra.second_layer(system.model, system.statistics, kind=kind)
+    rng = np.random.default_rng(2)
+    values = []
+    for _ in range(runs):
+        classes = rng.integers(4, size=samples)
+        size = system.W.shape[1]
+        x = rng.standard_normal((samples, size)) / system.snr**0.5
+        x[:, :2] += system.means[classes]
+        hidden = np.maximum(x @ system.W.T, 0)
+        output = 1 / (1 + np.exp(-hidden @ system.v))
+        y = (classes < 2).astype(float)
+        D = output * (1 - output) if kind == "hessian" else (output - y) ** 2
+        values.append(np.linalg.eigvalsh((hidden * D[:, None]).T @ hidden / samples)[::-1])
+    values = np.array(values)
+    deviations = found.deviations(samples)
+    expected = found.values + found.shifts(samples)
+    z = (values.mean(0) - expected) / (deviations / runs**0.5)
+    assert np.abs(z).max() < z_limit(len(z))
+    np.testing.assert_allclose(values.std(0), deviations, rtol=0.15)
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_bad_input_is_refused():
+    system = softmax()
+    with pytest.raises(ValueError, match="no second layer"):
+        spectra.second_layer(system.model, system.statistics)
+    with pytest.raises(ValueError, match="alpha"):
+        spectra.whole(system.model, system.statistics, alpha=0.0)
+    quiet = dataclasses.replace(system, model=sl.k_gmm(3, snr=np.inf))
+    with pytest.raises(ValueError, match="noise in every class"):
+        spectra.whole(quiet.model, quiet.statistics, alpha=1.0)
