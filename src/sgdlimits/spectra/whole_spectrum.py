@@ -179,8 +179,8 @@ class WholeSpectrum:
         last = self._branch[-2:]
         if last[-1].slope < 0:
             return last[-1]
-        ends = [float(np.trace(p.Theta)) for p in last]
-        root = bracketed_root(lambda t: self._at(t).slope, *ends, 1e-9 * ends[1])
+        low, high = (float(np.trace(p.Theta)) for p in last)
+        root = bracketed_root(lambda t: self._at(t).slope, low, high, 1e-9 * high)
         return self._at(root)
 
     @property
