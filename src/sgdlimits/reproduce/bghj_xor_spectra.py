@@ -80,7 +80,10 @@ def _alignments(work: Workspace, training: bool) -> tuple[Figure, list[Check]]:
             axes[0, column], data[f"{kind}_alignment"], rf"$\rho(W_i, E_2({symbol}_{{W_iW_i}}))$",
             (times[index], rho), legend=column == 0, shown=shown,
         )  # fmt: skip
-        checks += _check_first_layer(data, kind, shown, rho[-1], training)
+        final = data[f"{kind}_alignment"].values[0, -1]
+        middle = int(np.argsort(final)[len(final) // 2])
+        of_middle = predicted_alignment(model, path[-1], kind, ALPHA_XOR, d, middle, 2)
+        checks += _check_first_layer(data, kind, (shown, middle), (rho[-1], of_middle), training)
         exact = [_captured_second(path[i], kind) for i in index]
         axis = axes[0, 2 + column]
         axis.plot(times, data[f"v_{kind}_alignment"].values[0, :, 0], color=COLOURS["second"],
@@ -111,17 +114,24 @@ def _captured_second(u: Statistics, kind: Kind) -> float:
 
 
 def _check_first_layer(
-    data: xr.Dataset, kind: Kind, shown: int, theory: float, training: bool
+    data: xr.Dataset,
+    kind: Kind,
+    neurons: tuple[int, int],
+    theory: tuple[float, float],
+    training: bool,
 ) -> list[Check]:
-    rho = data[f"{kind}_alignment"].values[0]
+    """The neuron that has grown most and the one whose alignment is the median.
+
+    The paper's figure has every neuron near 1. Here neurons of small |v_i| are not there by the
+    end, in the simulation and in the sharp prediction alike.
+    """
+    rho = data[f"{kind}_alignment"].values[0, -1]
     bias, why = (0.08, "for training data") if training else (0.04, "for the size of d")
+    names = "largest |v_i|", "median over neurons"
     return [
-        against_simulation(f"rho(W_i, E_2) at the end, largest |v_i|, {kind} matrix", "near 1",
-                           float(theory), float(rho[-1, shown]), 0.01, bias, why),
-        holds(f"alignment of the median neuron grows, {kind} matrix", "every neuron near 1",
-              bool(np.median(rho[-1]) > np.median(rho[0]) + 0.3),
-              f"median over neurons {np.median(rho[0]):.2f} at t = 0, {np.median(rho[-1]):.2f} "
-              f"at the end, lowest {rho[-1].min():.2f}: neurons of small |v_i| are not there yet"),
+        against_simulation(f"rho(W_i, E_2) at the end, {name}, {kind} matrix", "near 1",
+                           float(predicted), float(rho[neuron]), 0.01, bias, why)
+        for name, neuron, predicted in zip(names, neurons, theory, strict=True)
     ]  # fmt: skip
 
 
