@@ -73,7 +73,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
         """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
         factor = self.diffusion_factor(u)
-        return factor @ jnp.swapaxes(factor, -1, -2)
+        square = factor @ jnp.swapaxes(factor, -1, -2)
+        return (square + jnp.swapaxes(square, -1, -2)) / 2  # the product rounds row by row
 
     def diffusion_factor(self, u: S) -> Float[Array, "*batch statistics noises"]:
         """B with B Bᵀ = diffusion(u)."""

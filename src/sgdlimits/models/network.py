@@ -50,7 +50,7 @@ class Network(eqx.Module):
 
 def two_layer_relu(v: Float[Array, " width"], s: Float[Array, " width"]) -> Float[Array, ""]:
     """v . relu(s)."""
-    return jnp.sum(v * jax.nn.relu(s))
+    return jnp.sum(v * jnp.maximum(s, 0))
 
 
 def linear(v: Float[Array, " none"], s: Float[Array, " width"]) -> Float[Array, " width"]:
