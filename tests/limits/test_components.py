@@ -136,6 +136,8 @@ def test_the_mass_of_a_bin_balances_gradient_and_ridge(probability, ridge):
 def test_only_zero_is_left_beyond_the_threshold(eff, below, at, above):
     assert len(_formula(eff(below))) > 1
     assert [s.label for s in _formula(eff(at))] == ["zero"]
+    (zero,) = eff(at).fixed_points()  # where a cubic term decides
+    assert zero.attracting
     (zero,) = eff(above).fixed_points()
     np.testing.assert_array_equal(zero.statistics.vector, 0)
     assert zero.stable
