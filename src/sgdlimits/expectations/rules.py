@@ -230,12 +230,12 @@ def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]
 #: to 100, ReLU and softmax.
 _GAUSS_ERRORS: dict[int, dict[int | tuple[int, ...], float]] = {
     1: {4: 3e-6, 8: 1e-10},
-    2: {4: 8e-4, 6: 1e-4, 8: 4e-5, (16, 8): 3e-7},
+    2: {4: 8e-4, 6: 1e-4, 8: 4e-5, 12: 3e-6, (16, 8): 3e-7},
     3: {(6, 4, 3): 1.5e-2, (8, 6, 4): 4e-3, (12, 8, 4): 3e-4, (16, 10, 6): 5e-5},
     4: {(4, 3, 2, 2): 3e-3, (6, 4, 3, 3): 5e-4, (6, 5, 4, 3): 2e-4, (10, 8, 5, 4): 6e-6},
 }
 _DEFAULT: dict[int, int | tuple[int, ...]] = {
-    1: 12, 2: (16, 8), 3: (12, 8, 4), 4: (8, 6, 4, 3), 5: (6, 5, 4, 3, 2)
+    1: 12, 2: 12, 3: (12, 8, 8), 4: (8, 6, 5, 4), 5: (6, 4, 4, 4, 3)
 }  # fmt: skip
 _SOBOL_ERROR, _SOBOL_RATE = 3e-3, 0.6  # at 8 x 2^12 points; the power at which it falls
 _MOST_LOG2 = 17

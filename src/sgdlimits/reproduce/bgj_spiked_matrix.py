@@ -6,12 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.escape import escape_law
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
 from sgdlimits.models.spiked_tensor_phases import critical_snr, m_star
 from sgdlimits.plots import COLOURS, band, new_figure, phase_portrait
-from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
+from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _DIM, _TIME = 1500, 10.0
@@ -28,7 +29,7 @@ def figure_1(work: Workspace) -> tuple[Figure, list[Check]]:
         model = SpikedTensor(order=2, snr=snr)
         dynamics = effective_dynamics(model, OnlineSGD())
         chain = work.simulate(
-            f"chain-{snr}", model, dim=_DIM, time=_TIME, runs=work.size(1024, 8192)
+            f"chain-{snr}", model, dim=_DIM, time=_TIME, runs=work.size(1024, 8192), record=401
         )
         real = work.simulate(
             f"sgd-{snr}", model, engine="sgd", dim=_DIM, time=_TIME, runs=work.size(16, 64),
@@ -84,7 +85,11 @@ def _check_both_engines(snr: float, chain: xr.Dataset, real: xr.Dataset) -> list
         against_simulation(
             f"E m² at t = {_TIME:g}, lambda = {snr}: chain as theory, SGD as simulation", "–",
             ends[0].mean(), ends[1].mean(), float(np.hypot(*errors)),
-        )
+        ),
+        agree(
+            f"mean of r_perp^2 at all times, lambda = {snr}: SGD against the chain", "–",
+            compare(real, chain, statistics=["r2"], level=1e-3),
+        ),
     ]  # fmt: skip
 
 

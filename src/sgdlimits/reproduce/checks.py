@@ -2,6 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sgdlimits.analysis.compare import Comparison
 
 SIGMAS = 4.0  # two-sided false-alarm rate 6e-5 a check
 
@@ -52,6 +56,16 @@ def against_simulation(
         rule += f"; allowed {SIGMAS:g} s.e. + {bias:.2g} {why_bias}".rstrip()
     passed = distance <= SIGMAS * standard_error + bias
     return Check(quantity, paper, theory, simulation, standard_error, passed, rule)
+
+
+def agree(quantity: str, paper: str, comparison: "Comparison") -> Check:
+    """Means agree at all times at once: the simultaneous band meets what is allowed."""
+    low, high = comparison.distance_band
+    rule = (
+        f"sup-distance {comparison.distance:.2g} in [{low:.2g}, {high:.2g}], "
+        f"allowed {comparison.allowed:.2g}"
+    )
+    return holds(quantity, paper, comparison.agrees, rule)
 
 
 def equal(quantity: str, paper: str, theory: float, computed: float, tolerance: float) -> Check:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.compare import compare
 from sgdlimits.engines.initial import initial
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.limits.risk import risk
@@ -24,7 +25,7 @@ from sgdlimits.models.committee import Committee
 from sgdlimits.models.committees_zoo import committee
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
-from sgdlimits.reproduce.checks import Check, against_simulation, holds
+from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _NOISE = 1e-3
@@ -169,6 +170,9 @@ def _paired(
             "ODE", float(expected.mean()), float(measured.mean()), error,
             bias=_BIAS * float(expected.mean()), why_bias="(finite d)",
         ))  # fmt: skip
+    allowed = _BIAS * float(_excess(ode).mean(0).max())
+    whole = compare(simulation, ode, statistics=["risk"], level=1e-3, allowed=allowed)
+    checks.append(agree(f"risk at all times, {where}", "ODE", whole))
     return checks
 
 
