@@ -54,7 +54,7 @@ def _evaluate(table: Array, cut: Array) -> tuple[Array, Array]:
 def _table(order: int) -> np.ndarray:
     """Coefficients (cell, power, 2, order) of distance and share of the lower side.
 
-    One fit over the whole range takes degree 64 for rounding accuracy, and evaluating it would be
+    One fit over the whole range takes a high degree, and evaluating it would be
     most of the work of an expectation; so that fit is tabulated cell by cell at a low degree.
     """
     grid = np.cos(np.pi * (np.arange(2 * _DEGREE) + 0.5) / (2 * _DEGREE))

@@ -60,6 +60,8 @@ class MatrixLaw:
                 for c in range(classes)
             ]
         )
+        if not T.any():
+            raise ValueError(f"u={u!r}: all weights are 0 there, and so is the matrix.")
         free = np.diag(np.arange(space.rank) >= space.seen).astype(float)
         second = (y[..., :, None] * y[..., None, :] + free).reshape(classes * count, -1)
         width = model.network.width

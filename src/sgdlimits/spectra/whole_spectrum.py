@@ -164,7 +164,7 @@ class WholeSpectrum:
         return points
 
     def _at(self, trace: float) -> _Point:
-        """The solution at one trace of Theta, from the nearest one on the branch."""
+        """The solution at one trace of Theta, from its neighbours on the branch."""
         traces = np.array([np.trace(p.Theta) for p in self._branch])
         i = int(np.clip(np.searchsorted(traces, trace), 1, len(traces) - 1))
         share = (trace - traces[i - 1]) / (traces[i] - traces[i - 1])
@@ -195,7 +195,6 @@ class WholeSpectrum:
     @cached_property
     def outliers(self) -> tuple[WholeOutlier, ...]:
         """Eigenvalues right of the bulk, by decreasing value."""
-        size = self.law.T.shape[1] * self.law.space.rank
 
         @lru_cache
         def margins(trace: float) -> np.ndarray:
@@ -207,7 +206,7 @@ class WholeSpectrum:
         traces = [t for t in traces if t < edge] + [edge]
         along = np.array([margins(t) for t in traces])
         found = []
-        for index in range(min(size, int((along[-1] > 0).sum()))):
+        for index in range(int((along[-1] > 0).sum())):
             above = int(np.argmax(along[:, index] > 0))
             margin = lambda t, i=index: float(margins(t)[i])  # noqa: E731
             trace = bracketed_root(margin, traces[above - 1], traces[above], 1e-12 * edge)
