@@ -12,7 +12,7 @@ from scipy.stats import norm, qmc
 
 import sgdlimits as sl
 from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss
-from timing import normals, ratios, seconds, summary
+from timing import normals, on_one_core, ratios, seconds, summary
 
 WIDTH, RIDGE = 4, 0.1
 MODEL = sl.xor_gmm(snr=1000.0, ridge=RIDGE, width=WIDTH)
@@ -226,11 +226,16 @@ def cost_against_width() -> tuple[str, str, str]:
 
 BENCHMARKS = (
     chain_against_normals,
+    lambda: on_one_core(chain_against_normals),
     chain_flat_in_dim,
     lambda: sgd_against_normals(250, 200, "float64"),
+    lambda: on_one_core(sgd_against_normals, 250, 200, "float64"),
     lambda: sgd_against_normals(250, 200, "float32"),
+    lambda: on_one_core(sgd_against_normals, 250, 200, "float32"),
     lambda: sgd_against_normals(5000, 32, "float64"),
+    lambda: on_one_core(sgd_against_normals, 5000, 32, "float64"),
     lambda: sgd_against_normals(5000, 32, "float32"),
+    lambda: on_one_core(sgd_against_normals, 5000, 32, "float32"),
     lambda: sgd_against_numpy(250),
     lambda: sgd_against_numpy(5000),
     lambda: sgd_against_torch(250),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-Row = tuple[str, str, str]
+from timing import Row
 
 
 def write_table(name: str, benchmarks: Iterable[Callable[[], Row]]) -> None:

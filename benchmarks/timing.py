@@ -1,5 +1,7 @@
 """Ratios of times measured side by side, so that a machine's moods cancel."""
 
+import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -34,3 +36,19 @@ def normals(count: int, dtype: str = "float64") -> Callable[[], object]:
     draw = jax.jit(lambda key: jnp.sum(jax.random.normal(key, (size,), dtype)))
     keys = jax.random.split(jax.random.key(0), pieces)
     return lambda: [draw(key) for key in keys]
+
+
+Row = tuple[str, str, str]
+
+
+def on_one_core(measure: Callable[..., Row], *arguments: object) -> Row:
+    """The same row, measured by a process that has one core.
+
+    Drawing numbers fills every core; a lane of runs little more than one, because its steps follow
+    each other. On one core both do the same thing, so this ratio tells what a step costs.
+    """
+    core = max(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("spawn")  # before the numerical library counts its cores
+    with context.Pool(1, os.sched_setaffinity, (0, {core})) as pool:
+        name, target, measured = pool.apply(measure, arguments)
+    return f"{name}, one core", target, measured

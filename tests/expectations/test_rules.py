@@ -6,7 +6,7 @@ import pytest
 from scipy import integrate, stats
 
 import sgdlimits as sl
-from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss
+from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
 from sgdlimits.limits.vector_field import jacobian
@@ -93,3 +93,20 @@ def test_cholesky_of_singular_matrices():
     factor = np.asarray(cholesky(jnp.asarray(gram)))
     np.testing.assert_allclose(factor @ factor.T, gram, atol=1e-12)
     assert np.isfinite(np.asarray(solve_lower(jnp.asarray(factor), jnp.asarray(thin)))).all()
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("error", [1e-1, 1e-2, 1e-3, 1e-12])
+def test_a_coarse_rule_is_cheaper_or_the_rule_itself(dim, error):
+    default = rule_for(dim)
+    coarse = coarse_rule(default, error)
+    mean, factor = jnp.zeros(dim), jnp.eye(dim)
+    nodes = [rule.nodes(mean, factor, (0.0,)).weight.size for rule in (coarse, default)]
+    assert coarse is default if error == 1e-12 else nodes[0] <= nodes[1]
+    if error == 1e-1:
+        assert nodes[0] < nodes[1]
+
+
+def test_a_chosen_rule_is_never_made_coarser():
+    for rule in (TruncatedGauss(4, 3), QuasiMonteCarlo(6, 11), QuasiMonteCarlo(6, 12, 4)):
+        assert coarse_rule(rule, 1.0) is rule

@@ -1,5 +1,7 @@
 """The weak-noise diffusion against the chain at large dim."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -62,11 +64,9 @@ def test_the_scheme_is_of_fourth_order_where_noise_is_negligible():
 
 def _noiseless(model, sgd, start, dt):
     """The scheme itself, one path with all noise zero."""
-    import jax.numpy as jnp
-
     from sgdlimits.engines.sde import DiffusionPath
 
-    path = DiffusionPath(WeakNoiseDiffusion(model, sgd, jnp.asarray(1e30)))
+    path = DiffusionPath(WeakNoiseDiffusion(model, sgd, 1e30))
     state = start.vector
     for _ in range(round(0.5 / dt)):
         state = path.step(state, jnp.zeros(2), jnp.asarray(dt))
@@ -92,3 +92,25 @@ def test_noise_enters_at_the_old_point(dt):
     assert abs(ratio - 1) < z_limit(3) * np.sqrt(2 / runs)
     _, covariance = limit.gaussian(sl.SpikedStatistics(0.0, 1.0), [time])
     assert expected / float(covariance[0, 0, 0]) - 1 == pytest.approx(2 * dt, rel=0.1)
+
+
+@pytest.mark.parametrize(("width", "dim"), [(2, 250), (3, 1000), (4, 2000)])
+def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
+    model, sgd = sl.xor_gmm(snr=5.0, ridge=0.1, width=width), sl.OnlineSGD()
+    coarse = WeakNoiseDiffusion(model, sgd, dim)
+    assert coarse.model.rule != model.rule  # there is something to test
+    starts = sl.initial(model, dim, 3, seed=1)
+
+    def squared(factor):
+        return factor @ factor.mT
+
+    @jax.jit
+    def errors(u):
+        drift = coarse.drift_vector(u.vector) - model.drift(u, sgd).vector
+        exact = squared(model.diffusion_factor(u, sgd))
+        noise = dim * squared(coarse.factor(u.vector)) - exact
+        return jnp.abs(drift).max(), jnp.abs(noise).max() / jnp.abs(exact).max()
+
+    drift, noise = jax.vmap(errors)(starts)
+    assert 0 < drift.max() < 1 / dim
+    assert 0 < noise.max() < 1e-2

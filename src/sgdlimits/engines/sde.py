@@ -35,6 +35,10 @@ class DiffusionPath(AbstractPath):
         self, state: Float[Array, " statistics"], noise: Array, dt: Float[Array, ""]
     ) -> Float[Array, " statistics"]:
         """Runge-Kutta 4 for the drift, Euler-Maruyama for the noise."""
+        # Padding after the end has no duration; a step may be an expensive expectation.
+        return jax.lax.cond(dt > 0, lambda: self._step(state, noise, dt), lambda: state)
+
+    def _step(self, state: Array, noise: Array, dt: Array) -> Array:
         drift = self.diffusion.drift_vector
         k1 = drift(state)
         k2 = drift(state + dt / 2 * k1)

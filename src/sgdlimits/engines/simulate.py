@@ -166,7 +166,7 @@ def simulate(
     elif engine == "sde":
         lane = (lane_of_solutions if model.moments_are_estimates else lane_of_statistics)(runs)
         dt = sde.default_dt(sgd.delta(dim)) if dt is None else _validate.positive("dt", dt)
-        diffusion = WeakNoiseDiffusion(model, sgd, jnp.asarray(float(dim)))
+        diffusion = WeakNoiseDiffusion(model, sgd, dim)
         run_lane = partial(_diffusion_lane, diffusion, seed, dt)
         work = float(sde.sub_steps(grid.times, dt))
     else:

@@ -6,6 +6,7 @@ state, so an adaptive ODE solver stays efficient, and the accuracy is that of a 
 although ReLU is none.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -237,6 +238,7 @@ _GAUSS_ERRORS: dict[int, dict[int | tuple[int, ...], float]] = {
 _DEFAULT: dict[int, int | tuple[int, ...]] = {
     1: 12, 2: 12, 3: (12, 8, 8), 4: (8, 6, 5, 4), 5: (6, 4, 4, 4, 3)
 }  # fmt: skip
+_DEFAULT_LOG2 = 12
 _SOBOL_ERROR, _SOBOL_RATE = 3e-3, 0.6  # at 8 x 2^12 points; the power at which it falls
 _MOST_LOG2 = 17
 
@@ -252,7 +254,7 @@ def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
     """
     if tolerance is None:
         known = dim in _DEFAULT
-        return TruncatedGauss(dim, _DEFAULT[dim]) if known else QuasiMonteCarlo(dim, 12)
+        return TruncatedGauss(dim, _DEFAULT[dim]) if known else QuasiMonteCarlo(dim, _DEFAULT_LOG2)
     tolerance = _validate.positive("tolerance", tolerance)
     for order, error in _GAUSS_ERRORS.get(dim, {}).items():
         if error <= tolerance:
@@ -268,5 +270,31 @@ def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
     )
 
 
+def coarse_rule(rule: AbstractRule, error: float) -> AbstractRule:
+    """The cheapest rule with at most this measured error, in place of a default rule.
+
+    ``rule`` itself if it is no default, or if none that was measured is cheaper.
+    """
+    if isinstance(rule, TruncatedGauss):
+        nodes, default = 2**rule.dim * math.prod(rule.orders), rule.order == _DEFAULT.get(rule.dim)
+    elif isinstance(rule, QuasiMonteCarlo):
+        shape = rule.points.shape
+        nodes = math.prod(shape[:2])
+        default = shape[2] not in _DEFAULT and shape[:2] == (8, 2**_DEFAULT_LOG2)
+    else:
+        return rule
+    if not default:
+        return rule
+    dim = rule.dim if isinstance(rule, TruncatedGauss) else rule.points.shape[2]
+    for order, measured in _GAUSS_ERRORS.get(dim, {}).items():
+        coarse = TruncatedGauss(dim, order)
+        if measured <= error and 2**dim * math.prod(coarse.orders) < nodes:
+            return coarse
+    for log2_nodes in range(8, _DEFAULT_LOG2):
+        if _sobol_error(log2_nodes) <= error and 8 * 2**log2_nodes < nodes:
+            return QuasiMonteCarlo(dim, log2_nodes)
+    return rule
+
+
 def _sobol_error(log2_nodes: int) -> float:
-    return _SOBOL_ERROR * 2 ** (_SOBOL_RATE * (12 - log2_nodes))
+    return _SOBOL_ERROR * 2 ** (_SOBOL_RATE * (_DEFAULT_LOG2 - log2_nodes))

@@ -11,6 +11,7 @@ from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.statistics import AbstractStatistics
 
+NOISE_ACCURACY = 1e-2
 S = TypeVar("S", bound=AbstractStatistics)
 
 
@@ -30,11 +31,21 @@ class AbstractDiffusion(eqx.Module, Generic[S]):
 
 
 class WeakNoiseDiffusion(AbstractDiffusion[S]):
-    """du = h(u) dt + sqrt(diffusion(u)/dim) dB: SGD's statistics to leading order in 1/dim."""
+    """du = h(u) dt + sqrt(diffusion(u)/dim) dB: SGD's statistics to leading order in 1/dim.
+
+    Expectations that are quadratures are no finer than that: the drift to 1/dim, which is what the
+    limit neglects, and the noise to a percent.
+    """
 
     model: AbstractModel[S]
+    noise_model: AbstractModel[S]
     sgd: OnlineSGD
     dim: Float[Array, ""]
+
+    def __init__(self, model: AbstractModel[S], sgd: OnlineSGD, dim: float):
+        self.model = model.accurate_to(1 / dim)
+        self.noise_model = model.accurate_to(NOISE_ACCURACY)
+        self.sgd, self.dim = sgd, jnp.asarray(float(dim))
 
     def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
         """h(u)."""
@@ -42,7 +53,7 @@ class WeakNoiseDiffusion(AbstractDiffusion[S]):
 
     def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
         """Factor of diffusion(u)/dim."""
-        return self.model.diffusion_factor(self._state(y), self.sgd) / jnp.sqrt(self.dim)
+        return self.noise_model.diffusion_factor(self._state(y), self.sgd) / jnp.sqrt(self.dim)
 
     def _state(self, y: Array) -> S:
         return self.model.admissible(self.model.template.with_vector(y))

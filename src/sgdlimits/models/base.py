@@ -96,6 +96,10 @@ class AbstractModel(eqx.Module, Generic[S]):
         """``u`` as the algorithm keeps it, with unit rows where it is spherical; any batch axes."""
         return u
 
+    def accurate_to(self, error: float) -> "AbstractModel[S]":
+        """The model with expectations no finer than this, where that is cheaper; default: itself."""
+        return self
+
     def admissible(self, u: S) -> S:
         """``u`` moved into the domain of the drift and diffusion, for the SDE's overshoots.
 

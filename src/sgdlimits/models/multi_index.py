@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.expectations.rules import AbstractRule, Nodes, rule_for
+from sgdlimits.expectations.rules import AbstractRule, Nodes, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
@@ -150,6 +150,11 @@ class MultiIndexModel(AbstractModel[Statistics]):
             lambda y: into_domain(u.with_vector(y), self.data.root).vector, signature="(n)->(n)"
         )
         return u.with_vector(batched(u.vector))
+
+    def accurate_to(self, error: float) -> "MultiIndexModel":
+        """Drifts to this error at states of order one; a rule that the user chose is kept."""
+        rule = coarse_rule(self.rule, error)
+        return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
 
     # -- the loss of one sample ----------------------------------------------------------------
 
@@ -434,49 +439,47 @@ class MultiIndexModel(AbstractModel[Statistics]):
     ) -> tuple[Array, Array]:
         """Mean and covariance of increment/delta, at finite dim or (None) in the limit.
 
-        Given the nodes, an increment is its mean plus noise that is linear in the residual of f
-        and in the fluctuation of |X|^2; ``columns`` are the factors of that noise's covariance.
+        Given the nodes, an increment is its mean plus noise that is linear in the residual of f,
+        through g, and in the fluctuation of |X|^2, through g gᵀ. Everything follows from second
+        moments of these three; nodes are the last axis, so that they are one matrix product.
         """
         p, r = self.network.width, self.data.directions
         delta = 0.0 if dim is None else sgd.delta(dim)
         upper = np.triu_indices(p)
         gram = jnp.asarray(self.data.gram)
+        size, layer = len(self.template.names), self.network.layer
 
         def of_class(c: Array, a: Array, nodes: _ClassNodes) -> tuple[Array, Array]:
             label, deviation = jnp.asarray(self.data.labels)[c], self.data.deviations[c]
+            weight = nodes.weight.ravel() / nodes.weight.shape[0]
+            s, f, z = (x.reshape(weight.size, -1).T for x in (nodes.s, nodes.f, nodes.z))
+            each = jax.vmap(lambda s: self._gradients(u.v, s, label), -1, -1)
+            g, h = each(s)
             residual = gram - nodes.slope @ nodes.slope.T
             if dim is None:
-                spread = deviation * cholesky(residual)
+                joint, inflation = residual, sgd.step * deviation**2
             else:
                 cross = 2 * residual @ a
                 variance = 4 * a @ residual @ a + 2 * deviation**2 * (dim - p)
                 joint = jnp.block([[residual, cross[:, None]], [cross[None, :], variance]])
-                spread = deviation * cholesky(joint)
+                norm2 = a @ gram @ a + 2 * deviation * (a @ nodes.slope) @ z
+                inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z, 0) + dim - p))
+            spread = deviation * cholesky(joint)
+            noise = spread @ spread.T
+            rows = [self._increments(u, sgd, delta, g, h, s, f, inflation), g]
+            if dim is not None:
+                rows.append(delta * (g[:, None] * g)[upper])
+            values = jnp.concatenate(rows)
+            products = (weight * values) @ values.T
+            second, kicks = products[:size, :size], products[size:, size:]
+            in_M, in_Q = slice(layer, layer + p * r), slice(layer + p * r, size)
+            second = second.at[in_M, in_M].add(jnp.kron(kicks[:p, :p], noise[:r, :r]))
+            if dim is not None:
+                mixed = -jnp.kron(kicks[:p, p:], noise[:r, r:])
+                second = second.at[in_M, in_Q].add(mixed).at[in_Q, in_M].add(mixed.T)
+                second = second.at[in_Q, in_Q].add(kicks[p:, p:] * noise[r, r])
+            return rows[0] @ weight, second
 
-            def rows(s: Array, f: Array, z: Array) -> Array:
-                g, h = self._gradients(u.v, s, label)
-                gg = g[:, None] * g
-                if dim is None:
-                    inflation = sgd.step * deviation**2
-                else:
-                    norm2 = a @ gram @ a + 2 * deviation * (a @ nodes.slope) @ z
-                    inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z) + dim - p))
-                mean = self._increment(u, sgd, delta, g, h, s, f, inflation)
-                in_f = -g[:, None, None] * spread[:r].reshape(1, r, -1)
-                columns = [jnp.zeros((h.size, spread.shape[1])), in_f.reshape(p * r, -1)]
-                if dim is None:
-                    columns.append(jnp.zeros((len(upper[0]), spread.shape[1])))
-                else:
-                    columns.append(delta * gg[upper][:, None] * spread[r])
-                return jnp.concatenate([mean[None, :], jnp.concatenate(columns).T])
-
-            values = jax.vmap(jax.vmap(rows))(nodes.s, nodes.f, nodes.z)
-            weight = nodes.weight / nodes.weight.shape[0]
-            mean = jnp.einsum("rn,rnk->k", weight, values[:, :, 0])
-            second = jnp.einsum("rn,rnck,rncl->kl", weight, values, values)
-            return mean, second
-
-        size = len(self.template.names)
         mean, second = jnp.zeros(size), jnp.zeros((size, size))
         if not all(self.data.noiseless):
             mean, second = self._over_classes(u, of_class)
@@ -486,25 +489,27 @@ class MultiIndexModel(AbstractModel[Statistics]):
             g = points.slide(u.M, self._background(u, self._noisy_moments(u))).mean
             _, h = jax.vmap(points.gradient)(jnp.arange(len(s)), s)
             norm2 = jnp.asarray((points.coefficients * points.reach).sum(1))
-            each = jax.vmap(partial(self._increment, u, sgd, delta))(
-                g, h, s, jnp.asarray(points.reach), delta * norm2
-            )
-            mean = mean + points.weights @ each
-            second = second + jnp.einsum("c,ck,cl->kl", points.weights, each, each)
+            reach = jnp.asarray(points.reach)
+            each = self._increments(u, sgd, delta, g.T, h.T, s.T, reach.T, delta * norm2)
+            mean = mean + each @ points.weights
+            second = second + (points.weights * each) @ each.T
+        second = (second + second.T) / 2  # exactly symmetric, which matrix products are not
         return mean, second - mean[:, None] * mean
 
-    def _increment(
+    def _increments(
         self, u: Statistics, sgd: OnlineSGD, delta, g, h, s, f, inflation
-    ) -> Float[Array, " statistics"]:
-        """Increment/delta on a sample with projections s and f; inflation = delta |X|^2."""
+    ) -> Float[Array, "statistics samples"]:
+        """Increment/delta on samples with projections s and f; inflation = delta |X|^2.
+
+        g, h, s and f have the samples on the last axis.
+        """
         gs = g[:, None] * s
-        return Statistics(
-            -sgd.second_layer_rate * (h + self.ridge * u.v),
-            -(g[:, None] * f + self.ridge * u.M),
-            -(1 - delta * self.ridge) * (gs + gs.T)
-            - (2 - delta * self.ridge) * self.ridge * u.Q
-            + inflation * g[:, None] * g,
-        ).vector
+        moved = -(1 - delta * self.ridge) * (gs + jnp.swapaxes(gs, 0, 1))
+        shrunk = (2 - delta * self.ridge) * self.ridge * u.Q
+        Q = moved - shrunk[..., None] + inflation * g[:, None] * g
+        M = -(g[:, None] * f + self.ridge * u.M[..., None])
+        v = -sgd.second_layer_rate * (h + self.ridge * u.v[:, None])
+        return jnp.concatenate([v, M.reshape(-1, s.shape[1]), Q[np.triu_indices(len(g))]])
 
     # -- laws and landmarks --------------------------------------------------------------------
 

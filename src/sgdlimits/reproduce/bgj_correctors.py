@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.base import Model
 from sgdlimits.models.mixtures_zoo import binary_gmm
@@ -21,7 +22,7 @@ from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
-from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, equal, holds
+from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _DIM = 1000
@@ -30,6 +31,8 @@ _CRITICAL, _SUBCRITICAL = 1.0, 0.05
 _STEPS = (_SUBCRITICAL, 0.5, _CRITICAL, 1.5)
 _RECORDS = 41
 _BIAS = 5.0  # the mean of SGD may differ from the ODE by this many times c/d
+_PATH_BIAS = 20.0  # and where a path bends, by this many
+_LEVEL = 1e-4  # of the simultaneous bands
 
 #: A quantity of the arrays that a function gives by name.
 Quantity = Callable[[Callable[[str], np.ndarray]], np.ndarray]
@@ -100,6 +103,7 @@ def correctors(work: Workspace) -> tuple[Figure, list[Check]]:
         row[1].set_title(case.title)
         _panel_end(row[2], case, chains)
         checks += _check_critical(case, chains[_CRITICAL], real)
+        checks += _check_paths(work, case, chains)
         checks += _check_subcritical(case, chains[_SUBCRITICAL])
     checks += _check_spiked_ends()
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -188,6 +192,31 @@ def _check_critical(case: _Case, chain: xr.Dataset, real: xr.Dataset) -> list[Ch
             f"{name}, ODE without corrector is rejected by real SGD", "g is needed",
             distance > 2 * SIGMAS * sgd_error,
             f"{without:.4g} against {sgd:.4g}: {distance / sgd_error:.0f} s.e.",
+        ))  # fmt: skip
+    return checks
+
+
+def _check_paths(work: Workspace, case: _Case, chains: dict[float, xr.Dataset]) -> list[Check]:
+    """All statistics at all times: with the corrector at every step size, without it at none."""
+    checks = []
+    for step, chain in chains.items():
+        times = chain["time"].values  # whole steps of this size
+        limits = {
+            which: work.simulate(
+                f"ode-{case.name}-{step}-{which}", case.model, OnlineSGD(step=which), "ode", dim=_DIM,
+                time=times[-1], initial=case.start, record=times,
+            )
+            for which in (step, _NONE)
+        }  # fmt: skip
+        allowed = _PATH_BIAS * step / _DIM
+        with_it, without = (
+            compare(chain, limits[which], level=_LEVEL, allowed=allowed) for which in (step, _NONE)
+        )
+        where = f"{case.name}: all statistics at all times, c = {step:g}"
+        checks.append(agree(f"{where}, ODE with corrector against chain", "-f + g", with_it))
+        checks.append(holds(
+            f"{where}, ODE without corrector is rejected", "g is needed", not without.agrees,
+            f"sup-distance {without.distance:.2g}, allowed {without.allowed:.2g}",
         ))  # fmt: skip
     return checks
 
