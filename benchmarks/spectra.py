@@ -55,22 +55,34 @@ def trajectory():
     )
 
 
-def top_ten():
+def top_pairs(count, form):
     parameters = sl.lift(MODEL, STATE, DIM, 0)
     data = spectra.fresh_samples(MODEL, DIM, round(ALPHA * DIM), 0)
 
     def few():
         matrix = spectra.empirical(MODEL, parameters, data, (0, 0))
-        return spectra.top(matrix, 10, form=False).values
+        return spectra.top(matrix, count, form=form).values
 
     def dense():
         return np.linalg.eigh(spectra.empirical(MODEL, parameters, data, (0, 0)).dense())
 
+    how = "the default, which forms it" if form is None else "iterating through the samples"
+    found = len(few())
     return (
-        "top 10 eigenpairs, d = 1000, M = 16000 / forming the block and numpy.linalg.eigh",
+        f"top {count} eigenpairs of a block ({found} converged), d = 1000, M = 16000, {how} / "
+        "forming the block and numpy.linalg.eigh",
         "below 1",
-        summary(ratios(few, dense, 3)),
+        summary(ratios(few, dense, 5)),
     )
+
+
+def top_ten():
+    return top_pairs(10, None)
+
+
+def top_one_iterating():
+    """The one eigenvalue that is separated here; what is inside a bulk converges slowly."""
+    return top_pairs(1, False)
 
 
 def top_ten_curvlinops():
@@ -98,7 +110,7 @@ def top_ten_curvlinops():
         return spectra.top(spectra.empirical(model, parameters, data, "W"), 10, form=False).values
 
     def theirs():
-        weights = dict(layer.named_parameters())
+        weights = list(layer.parameters())
         loss = torch.nn.CrossEntropyLoss()
         operator = HessianLinearOperator(layer, loss, weights, batch, check_deterministic=False)
         return eigsh(operator.to_scipy(), 10, which="LM", tol=1e-8)[0]
@@ -129,5 +141,5 @@ def large():
 
 
 if __name__ == "__main__":
-    rows = [prediction, trajectory, top_ten, top_ten_curvlinops, large]
+    rows = [prediction, trajectory, top_ten, top_one_iterating, top_ten_curvlinops, large]
     write_table("spectra", rows[: int(sys.argv[1])] if len(sys.argv) > 1 else rows)

@@ -97,7 +97,7 @@ class AbstractModel(eqx.Module, Generic[S]):
         return u
 
     def accurate_to(self, error: float) -> "AbstractModel[S]":
-        """The model with expectations no finer than this, where that is cheaper; default: itself."""
+        """The model with expectations no finer than this, where it is cheaper; default: itself."""
         return self
 
     def admissible(self, u: S) -> S:

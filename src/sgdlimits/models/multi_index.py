@@ -10,7 +10,6 @@ whose exact law in (v, M, Q) and whose moments follow from Gaussian integrals of
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx

@@ -203,8 +203,8 @@ def _check_paths(work: Workspace, case: _Case, chains: dict[float, xr.Dataset]) 
         times = chain["time"].values  # whole steps of this size
         limits = {
             which: work.simulate(
-                f"ode-{case.name}-{step}-{which}", case.model, OnlineSGD(step=which), "ode", dim=_DIM,
-                time=times[-1], initial=case.start, record=times,
+                f"ode-{case.name}-{step}-{which}", case.model, OnlineSGD(step=which), "ode",
+                dim=_DIM, time=times[-1], initial=case.start, record=times,
             )
             for which in (step, _NONE)
         }  # fmt: skip

@@ -11,6 +11,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg
 from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from sgdlimits import _validate
@@ -70,7 +71,7 @@ def top(
     """
     operator, k = _checked(matrix, k)
     if _formed(matrix, form):
-        values, vectors = np.linalg.eigh(_dense(matrix))
+        values, vectors = _decompose(_dense(matrix), k, _signs(matrix))
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         return _exact(matrix, values[order], vectors[:, order].T, k)
     ends = [_iterate(operator, k, sign, tolerance, most_sweeps) for sign in _signs(matrix)]
@@ -142,6 +143,15 @@ def _dense(matrix: Any) -> np.ndarray:
     if isinstance(matrix, LinearOperator):
         return np.asarray(matrix @ np.eye(matrix.shape[0]))
     return np.asarray(matrix, dtype=float)
+
+
+def _decompose(dense: np.ndarray, k: int, signs: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The k outermost pairs of a matrix with a sign; all pairs of any other."""
+    size = len(dense)
+    if len(signs) > 1:
+        return np.linalg.eigh(dense)
+    first = size - k if signs[0] > 0 else 0
+    return scipy.linalg.eigh(dense, subset_by_index=(first, first + k - 1))
 
 
 def _signs(matrix: Any) -> tuple[int, ...]:
