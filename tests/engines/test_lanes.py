@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from sgdlimits.engines.lanes import LARGE, lane_of_statistics, lane_of_vectors, lanes, map_lanes
+from sgdlimits.engines.lanes import (
+    LARGE,
+    lane_of_diffusions,
+    lane_of_statistics,
+    lane_of_vectors,
+    lanes,
+    map_lanes,
+)
 
 
 @pytest.mark.parametrize("runs", [1, 15, 16, 17, 64, 65, 256, 257, 1000])
@@ -28,6 +35,14 @@ def test_lanes_of_vectors_are_small_powers_of_two(numbers):
     assert lane >= 1
     assert lane & (lane - 1) == 0
     assert lane == 1 or lane * numbers <= 2**19
+
+
+@pytest.mark.parametrize("numbers", [0, 1, 5000, 10**5, 10**7])
+def test_lanes_of_diffusions_go_by_what_an_expectation_costs(numbers):
+    lanes_of_runs = [lane_of_diffusions(runs, numbers) for runs in (1, 16, 1000)]
+    assert lanes_of_runs[0] == 1
+    assert lanes_of_runs == sorted(lanes_of_runs)
+    assert lanes_of_runs[-1] == {0: 256, 1: 256, 5000: 32, 10**5: 2, 10**7: 1}[numbers]
 
 
 def test_mapping_over_lanes_is_mapping_over_runs():

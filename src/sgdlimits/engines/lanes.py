@@ -16,6 +16,7 @@ LARGE = 256
 _SIZES = (16, 64, LARGE)
 _SIZES_GPU = (256, 4096)
 _CACHED_NUMBERS = 2**19  # parameters of one lane of vectors: about what stays in cache
+_CACHED_EXPECTATIONS = 2**18  # the same, where several arrays of this size are in use
 
 
 def lane_of_statistics(runs: int) -> int:
@@ -29,11 +30,19 @@ def lane_of_solutions(runs: int) -> int:
     return next((size for size in (1, 4, *_SIZES) if runs <= size), LARGE)
 
 
+def lane_of_diffusions(runs: int, numbers: int) -> int:
+    """Lane for SDEs, whose coefficients at one state may be expectations over ``numbers``."""
+    return min(lane_of_solutions(runs), _fitting(_CACHED_EXPECTATIONS, numbers))
+
+
 def lane_of_vectors(runs: int, numbers: int) -> int:
     """Lane for engines whose state is ``numbers`` numbers per run."""
-    fitting = max(1, _CACHED_NUMBERS // numbers)
-    power_of_two = 2 ** int(np.log2(fitting))
-    return min(power_of_two, lane_of_statistics(runs))
+    return min(lane_of_statistics(runs), _fitting(_CACHED_NUMBERS, numbers))
+
+
+def _fitting(room: int, numbers: int) -> int:
+    """Largest power of two of runs that fit in a room; at least one."""
+    return 2 ** int(np.log2(max(1, room // max(1, numbers))))
 
 
 def lanes(runs: np.ndarray, lane: int) -> Iterator[tuple[Integer[Array, " lane"], int]]:

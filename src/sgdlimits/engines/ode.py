@@ -12,10 +12,6 @@ from sgdlimits.limits import flow
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.statistics import AbstractStatistics
 
-RTOL, ATOL = 1e-9, 1e-11
-# Moments by Monte Carlo are known to a few digits; more accuracy in time would only cost.
-RTOL_ESTIMATED, ATOL_ESTIMATED = 1e-6, 1e-8
-
 
 def run_ode(
     model: AbstractModel,
@@ -53,8 +49,8 @@ def solution_error(
 def _solve(
     model: AbstractModel, sgd: OnlineSGD, start: AbstractStatistics, times: np.ndarray
 ) -> np.ndarray:
-    rtol, atol = (RTOL_ESTIMATED, ATOL_ESTIMATED) if model.moments_are_estimates else (RTOL, ATOL)
     path = flow.solve_vectors(
-        dynamic(model), dynamic(sgd), start.vector, jnp.asarray(times), rtol, atol
-    )
+        dynamic(model), dynamic(sgd), start.vector, jnp.asarray(times),
+        *flow.default_tolerances(model),
+    )  # fmt: skip
     return np.asarray(path)

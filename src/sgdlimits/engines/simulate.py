@@ -19,7 +19,13 @@ from sgdlimits.engines.chain import run_chain
 from sgdlimits.engines.grid import Grid
 from sgdlimits.engines.initial import check_dim
 from sgdlimits.engines.initial import initial as initial_law
-from sgdlimits.engines.lanes import lane_of_solutions, lane_of_statistics, lane_of_vectors, lanes
+from sgdlimits.engines.lanes import (
+    lane_of_diffusions,
+    lane_of_solutions,
+    lane_of_statistics,
+    lane_of_vectors,
+    lanes,
+)
 from sgdlimits.engines.observe import Observer, Observing, check_observers
 from sgdlimits.engines.ode import run_ode, solution_error
 from sgdlimits.engines.path import Advanced, Record
@@ -164,9 +170,9 @@ def simulate(
         run_lane = partial(_chain_lane, model, sgd, dim, seed)
         work = float(grid.steps[-1])
     elif engine == "sde":
-        lane = (lane_of_solutions if model.moments_are_estimates else lane_of_statistics)(runs)
         dt = sde.default_dt(sgd.delta(dim)) if dt is None else _validate.positive("dt", dt)
         diffusion = WeakNoiseDiffusion(model, sgd, dim)
+        lane = lane_of_diffusions(runs, diffusion.noise_model.expectation_size)
         run_lane = partial(_diffusion_lane, diffusion, seed, dt)
         work = float(sde.sub_steps(grid.times, dt))
     else:
@@ -231,7 +237,7 @@ def sample_diffusion(
         "version": __version__,
     }
     start = _broadcast(initial, runs)
-    lane = lane_of_statistics(runs)
+    lane = lane_of_diffusions(runs, dynamics.model.expectation_size)
     run_lane = partial(_diffusion_lane, dynamics, seed, dt)
     work = float(sde.sub_steps(grid.times, dt))
     dataset = _run(run_lane, lane, start, numbers, grid, config, work, progress, None)

@@ -9,6 +9,7 @@ although ReLU is none.
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import equinox as eqx
@@ -39,6 +40,11 @@ class Nodes(NamedTuple):
 
 class AbstractRule(eqx.Module):
     """Reference points, and the map from them to nodes."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Number of nodes."""
 
     @abstractmethod
     def nodes(
@@ -74,8 +80,10 @@ class QuasiMonteCarlo(AbstractRule):
             once every neuron has chosen a side. Default: up to 5 dimensions.
     """
 
-    points: Float[Array, "replicates nodes dim"]
-    normals: Float[Array, "replicates nodes dim"]
+    dim: int = eqx.field(static=True)
+    log2_nodes: int = eqx.field(static=True)
+    replicates: int = eqx.field(static=True)
+    seed: int = eqx.field(static=True)
     split: bool = eqx.field(static=True)
 
     def __init__(
@@ -87,14 +95,16 @@ class QuasiMonteCarlo(AbstractRule):
         *,
         split: bool | None = None,
     ):
+        self.dim = _validate.integer("dim", dim, 1)
+        self.log2_nodes = _validate.integer("log2_nodes", log2_nodes, 0, 30)
+        self.replicates = _validate.integer("replicates", replicates, 1)
+        self.seed = _validate.integer("seed", seed, 0)
         self.split = dim <= _MOST_SPLIT if split is None else _validate.boolean("split", split)
-        sets = [
-            qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
-            for r in range(replicates)
-        ]
-        # Sobol points may hit 0, where the normal quantile is infinite.
-        points = np.clip(np.stack(sets), 1e-12, 1 - 1e-12)
-        self.points, self.normals = jnp.asarray(points), jnp.asarray(ndtri(points))
+
+    @property
+    def count(self) -> int:
+        """Of all scrambles."""
+        return self.replicates * 2**self.log2_nodes
 
     @property
     def differentiable(self) -> bool:
@@ -108,10 +118,11 @@ class QuasiMonteCarlo(AbstractRule):
         kinks: tuple[float, ...],
     ) -> Nodes:
         """Nodes whose piece is fixed by the reference point."""
-        u = self.points
+        points, normals = _sobol(self.dim, self.log2_nodes, self.replicates, self.seed)
         if not kinks or not self.split:
-            weight = jnp.full(u.shape[:2], 1 / u.shape[1])
-            return Nodes(self.normals, weight)
+            weight = jnp.full(normals.shape[:2], 1 / normals.shape[1])
+            return Nodes(jnp.asarray(normals), weight)
+        u = jnp.asarray(points)
         columns: list[Array] = []
         weight = jnp.full(u.shape[:2], 1 / u.shape[1])
         for j in range(u.shape[2]):
@@ -120,6 +131,18 @@ class QuasiMonteCarlo(AbstractRule):
             columns.append(z)
             weight = weight * share
         return Nodes(jnp.stack(columns, axis=-1), weight)
+
+
+@lru_cache(maxsize=8)
+def _sobol(dim: int, log2_nodes: int, replicates: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scrambled points and their normal quantiles, (replicates, nodes, dim)."""
+    sets = [
+        qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
+        for r in range(replicates)
+    ]
+    # Sobol points may hit 0, where the normal quantile is infinite.
+    points = np.clip(np.stack(sets), 1e-12, 1 - 1e-12)
+    return points, ndtri(points)
 
 
 def _between_kinks(
@@ -175,6 +198,11 @@ class TruncatedGauss(AbstractRule):
                 raise ValueError(f"order={order!r}: expected {dim} numbers, one a coordinate.")
         else:
             self.order = _validate.integer("order", order, 1)
+
+    @property
+    def count(self) -> int:
+        """On both sides of every coordinate."""
+        return 2**self.dim * math.prod(self.orders)
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -276,24 +304,19 @@ def coarse_rule(rule: AbstractRule, error: float) -> AbstractRule:
     ``rule`` itself if it is no default, or if none that was measured is cheaper.
     """
     if isinstance(rule, TruncatedGauss):
-        nodes, default = 2**rule.dim * math.prod(rule.orders), rule.order == _DEFAULT.get(rule.dim)
+        dim, default = rule.dim, rule.order == _DEFAULT.get(rule.dim)
     elif isinstance(rule, QuasiMonteCarlo):
-        shape = rule.points.shape
-        nodes = math.prod(shape[:2])
-        default = shape[2] not in _DEFAULT and shape[:2] == (8, 2**_DEFAULT_LOG2)
+        dim, default = rule.dim, rule == QuasiMonteCarlo(rule.dim, _DEFAULT_LOG2)
     else:
         return rule
     if not default:
         return rule
-    dim = rule.dim if isinstance(rule, TruncatedGauss) else rule.points.shape[2]
-    for order, measured in _GAUSS_ERRORS.get(dim, {}).items():
-        coarse = TruncatedGauss(dim, order)
-        if measured <= error and 2**dim * math.prod(coarse.orders) < nodes:
-            return coarse
-    for log2_nodes in range(8, _DEFAULT_LOG2):
-        if _sobol_error(log2_nodes) <= error and 8 * 2**log2_nodes < nodes:
-            return QuasiMonteCarlo(dim, log2_nodes)
-    return rule
+    gauss = (TruncatedGauss(dim, x) for x, e in _GAUSS_ERRORS.get(dim, {}).items() if e <= error)
+    sobol = (log2 for log2 in range(8, _DEFAULT_LOG2) if _sobol_error(log2) <= error)
+    found = next(gauss, None)
+    if found is None:
+        found = next((QuasiMonteCarlo(dim, log2) for log2 in sobol), None)
+    return rule if found is None or found.count >= rule.count else found
 
 
 def _sobol_error(log2_nodes: int) -> float:

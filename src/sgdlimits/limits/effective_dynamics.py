@@ -103,15 +103,17 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         u0: S,
         times: Sequence[float] | np.ndarray,
         *,
-        rtol: float = 1e-9,
-        atol: float = 1e-11,
+        rtol: float | None = None,
+        atol: float | None = None,
     ) -> S:
         """The ballistic limit du = h(u) dt from ``u0`` at t = 0.
 
         Args:
             u0: initial statistics, any leading batch axes.
             times: increasing times >= 0 to report, in units of steps * step / dim.
-            rtol, atol: relative and absolute tolerance of the adaptive solver, per step.
+            rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
+                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a Monte Carlo estimate or a sum over
+                nodes that cross kinks.
 
         Returns:
             Statistics with a leading time axis, then the batch axes of ``u0``. NaN from the time
@@ -122,7 +124,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """
         self.model.check_state(u0, self.sgd)
         times = flow.check_times(times)
-        rtol, atol = _validate.positive("rtol", rtol), _validate.positive("atol", atol)
+        default = flow.default_tolerances(self.model)
+        rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
+        atol = default[1] if atol is None else _validate.positive("atol", atol)
         return flow.solve(self.model, self.sgd, u0, times, rtol, atol)
 
     def fixed_points(

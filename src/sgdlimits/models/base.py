@@ -100,6 +100,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         """The model with expectations no finer than this, where it is cheaper; default: itself."""
         return self
 
+    @property
+    def expectation_size(self) -> int:
+        """Numbers that the diffusion at one state goes through; sizes the batches of runs."""
+        return 1
+
     def admissible(self, u: S) -> S:
         """``u`` moved into the domain of the drift and diffusion, for the SDE's overshoots.
 

@@ -27,7 +27,7 @@ from sgdlimits.expectations.activations import (
     hermite_coefficients,
 )
 from sgdlimits.expectations.four_point import Committee4, slopes_and_squared_error
-from sgdlimits.expectations.rules import AbstractRule
+from sgdlimits.expectations.rules import AbstractRule, coarse_rule
 from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
 from sgdlimits.models import committee_increments, committee_squares, rows
 from sgdlimits.models.base import AbstractModel, OneStepMoments
@@ -169,6 +169,16 @@ class Committee(AbstractModel[Statistics]):
         return u.with_vector(batched(u.vector))
 
     # -- teacher, student, error ---------------------------------------------------------------
+
+    def accurate_to(self, error: float) -> "Committee":
+        """What has no formula to this error at states of order one; a chosen rule is kept."""
+        rule = coarse_rule(self.rule, error)
+        return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
+
+    @property
+    def expectation_size(self) -> int:
+        """Nodes times statistics; squares have formulas."""
+        return 1 if self.squares else self.rule.count * len(self.template.names)
 
     def layer(self, u: Statistics) -> Float[Array, " width"]:
         """v, trained or fixed."""

@@ -29,6 +29,11 @@ class NoRule(AbstractRule):
 
     dim: int = eqx.field(static=True)
 
+    @property
+    def count(self) -> int:
+        """None."""
+        raise self._refusal()
+
     def nodes(
         self,
         mean: Float[Array, " dim"],
@@ -36,7 +41,10 @@ class NoRule(AbstractRule):
         kinks: tuple[float, ...],
     ) -> Nodes:
         """None."""
-        raise ValueError(
+        raise self._refusal()
+
+    def _refusal(self) -> ValueError:
+        return ValueError(
             f"width + teacher_width = {self.dim}: expectations without formula need nodes in so "
             "many dimensions; give rule=QuasiMonteCarlo(...), or use engine='mean_field'."
         )

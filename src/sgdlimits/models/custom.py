@@ -139,6 +139,11 @@ class CustomModel(AbstractModel[NamedStatistics]):
         return self.statistics_class(**dict.fromkeys(self.names, 0.0))
 
     @property
+    def expectation_size(self) -> int:
+        """Samples at all fibre points, times parameters."""
+        return self.monte_carlo.points * self.monte_carlo.samples * self.monte_carlo.dim
+
+    @property
     def minimum_dim(self) -> int:
         """1: the functions themselves know what they need."""
         return 1

@@ -155,6 +155,12 @@ class MultiIndexModel(AbstractModel[Statistics]):
         rule = coarse_rule(self.rule, error)
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
 
+    @property
+    def expectation_size(self) -> int:
+        """Nodes of the classes that are evaluated together, times statistics."""
+        together = max(1, min(len(self.data.labels), _NODES_TOGETHER // self.rule.count))
+        return together * self.rule.count * len(self.template.names)
+
     # -- the loss of one sample ----------------------------------------------------------------
 
     def sample_loss(self, v: Array, s: Array, label: Array) -> Array:

@@ -147,10 +147,9 @@ def _dense(matrix: Any) -> np.ndarray:
 
 def _decompose(dense: np.ndarray, k: int, signs: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The k outermost pairs of a matrix with a sign; all pairs of any other."""
-    size = len(dense)
-    if len(signs) > 1:
+    if signs not in ((1,), (-1,)):
         return np.linalg.eigh(dense)
-    first = size - k if signs[0] > 0 else 0
+    first = len(dense) - k if signs == (1,) else 0
     return scipy.linalg.eigh(dense, subset_by_index=(first, first + k - 1))
 
 
