@@ -74,7 +74,7 @@ _SKEW = [[1.0, 0.3], [0.3, 0.8]]
 CASES = [
     case("square-1", sl.phase_retrieval(1, noise=0.4), 0.05, 0.2, 20, slow=False),
     # With longer steps increments have tails that samples of them miss.
-    case("square-2-trained", sl.phase_retrieval(2, 0.3, True), 0.02, 0.2, 12),
+    case("square-2-trained", sl.phase_retrieval(2, 0.3, True), 0.005, 0.2, 12),
     case(
         "erf-3-trained",
         sl.committee(3, 2, "erf", None, 0.2, _SKEW, [1.2, 0.7], train_second_layer=True),
