@@ -107,7 +107,7 @@ def top_ten_curvlinops():
     batch = [(torch.from_numpy(X), torch.from_numpy(classes))]
 
     def ours():
-        return spectra.top(spectra.empirical(model, parameters, data, "W"), 10, form=False).values
+        return spectra.top(spectra.empirical(model, parameters, data, "W"), 10).values
 
     def theirs():
         weights = list(layer.parameters())
@@ -128,7 +128,7 @@ u = sl.Statistics(np.zeros(0), M, M @ M.T + 0.05 * np.eye(10))
 data = spectra.fresh_samples(model, dim, 40000, 0, dtype="float32", memory=3e8)
 matrix = spectra.empirical(model, sl.lift(model, u, dim, 0), data, (0, 0))
 start = time.perf_counter()
-found = spectra.top(matrix, 10)
+found = spectra.top(matrix, 10, most_sweeps=24)
 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(f"{used:.2f} GiB, {time.perf_counter() - start:.0f} s, {len(found.values)} pairs")
 """
