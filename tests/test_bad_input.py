@@ -178,6 +178,10 @@ def test_switches(name, call, value):
         (lambda: _simulate(model="SpikedTensor"), "model='SpikedTensor': expected a model"),
         (lambda: _simulate(sgd=0.1), "sgd=0.1: expected an OnlineSGD"),
         (
+            lambda: _simulate(sgd="sde"),
+            "sgd='sde': expected an OnlineSGD; choose an engine by",
+        ),
+        (
             lambda: _simulate(sgd=sl.OnlineSGD(spherical=True)),
             "spherical=True: SpikedTensor keeps |x| free",
         ),

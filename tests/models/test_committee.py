@@ -198,7 +198,7 @@ def test_risk_is_that_of_samples():
         ({"teacher_gram": [[1.0, 2.0], [2.0, 1.0]]}, "teacher_gram: smallest eigenvalue"),
         ({"teacher_gram": [[1.0]]}, r"teacher_gram has shape \(1, 1\)"),
         ({"teacher_second_layer": [1.0]}, "teacher_second_layer=.*expected 2 finite numbers"),
-        ({"activation": "tanh"}, "activation='tanh': expected one of 'erf', 'relu', 'square'"),
+        ({"activation": "tanh"}, "activation='tanh': expected 'erf', 'relu', 'square', Hermite"),
     ],
 )
 def test_bad_committees_are_refused(change, message, as_users_run):

@@ -300,7 +300,9 @@ def _vector_size(model: Model, dim: int) -> int:
 def _check_model(model: object, sgd: object) -> None:
     check_model(model)
     if not isinstance(sgd, OnlineSGD):
-        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
+        named = isinstance(sgd, str) and sgd in ENGINES
+        hint = f"; choose an engine by engine={sgd!r}" if named else ""
+        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD{hint}.")
     model.check_algorithm(sgd)  # type: ignore[attr-defined]
 
 

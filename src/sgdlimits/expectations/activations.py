@@ -171,12 +171,13 @@ def as_activation(name: str, value: object) -> AbstractActivation:
     """
     if isinstance(value, AbstractActivation):
         return value
-    if isinstance(value, str):
-        return _NAMED[_validate.one_of(name, value, tuple(_NAMED))]()
+    if isinstance(value, str) and value in _NAMED:
+        return _NAMED[value]()
     if not callable(value):
-        raise TypeError(
-            f"{name}={value!r}: expected 'erf', 'relu', 'square', Hermite, Polynomial, Activation "
-            "or a function of one variable."
+        kind = ValueError if isinstance(value, str) else TypeError
+        raise kind(
+            f"{name}={value!r}: expected {', '.join(map(repr, _NAMED))}, Hermite, Polynomial, "
+            "Activation or a function of one variable."
         )
     return Activation(cast(Elementwise, value))
 

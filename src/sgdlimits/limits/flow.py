@@ -38,7 +38,7 @@ def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
     if result.ndim != 1 or result.size == 0:
         raise ValueError(f"times has shape {result.shape}: expected a non-empty list of times.")
     if not np.isfinite(result).all() or result[0] < 0 or (np.diff(result) <= 0).any():
-        raise ValueError("times: expected finite, increasing times from 0 on.")
+        raise ValueError(f"times={result}: expected finite, increasing times from 0 on.")
     return result
 
 
