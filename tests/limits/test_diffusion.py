@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.expectations.rules import TruncatedGauss
 from sgdlimits.limits.diffusion import WeakNoiseDiffusion
+from tests.cases.committees import points
 from tests.helpers import z_limit
 
 _RUNS = 2000
@@ -114,3 +116,22 @@ def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
     drift, noise = jax.vmap(errors)(starts)
     assert 0 < drift.max() < 1 / dim
     assert 0 < noise.max() < 1e-2
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+@pytest.mark.parametrize(("width", "teachers"), [(2, 1), (2, 2)])
+def test_noise_of_committees_is_known_to_a_percent(activation, width, teachers):
+    model, sgd = sl.committee(width, teachers, activation, noise=0.2), sl.OnlineSGD(step=0.5)
+    coarse = WeakNoiseDiffusion(model, sgd, 1000).noise_model
+    n = width + teachers
+    rule = TruncatedGauss(n, {3: (20, 16, 16), 4: (14, 14, 12, 12)}[n])
+    fine = sl.committee(width, teachers, activation, noise=0.2, rule=rule)
+    u = points(model, spherical=False, count=2)
+
+    def covariances(model):
+        factor = jax.jit(jax.vmap(lambda u: model.diffusion_factor(u, sgd)))(u)
+        return np.asarray(factor @ factor.mT)
+
+    exact = covariances(fine)
+    for measured in (covariances(model), covariances(coarse)):
+        assert np.abs(measured - exact).max() < 1e-2 * np.abs(exact).max()

@@ -311,7 +311,9 @@ def coarse_rule(rule: AbstractRule, error: float) -> AbstractRule:
         return rule
     if not default:
         return rule
-    gauss = (TruncatedGauss(dim, x) for x, e in _GAUSS_ERRORS.get(dim, {}).items() if e <= error)
+    # Where Sobol points are the default in few dimensions, Gauss rules were found wanting.
+    known = _GAUSS_ERRORS.get(dim, {}) if isinstance(rule, TruncatedGauss) else {}
+    gauss = (TruncatedGauss(dim, order) for order, least in known.items() if least <= error)
     sobol = (log2 for log2 in range(8, _DEFAULT_LOG2) if _sobol_error(log2) <= error)
     found = next(gauss, None)
     if found is None:
