@@ -194,7 +194,7 @@ def test_hermite_expansion_gives_the_kernel_on_the_sphere():
         (lambda: Polynomial([]), "coefficients=.*list of finite numbers"),
         (lambda: Hermite([math.inf]), "series=.*list of finite numbers"),
         (lambda: Activation(3), "function=3: expected a function"),
-        (lambda: as_activation("activation", "tanh"), "activation='tanh': expected one of"),
+        (lambda: as_activation("activation", "tanh"), "activation='tanh': expected 'erf', 'relu'"),
         (lambda: as_activation("link", 2), "link=2: expected 'erf'"),
     ],
 )
