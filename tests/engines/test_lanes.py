@@ -37,12 +37,17 @@ def test_lanes_of_vectors_are_small_powers_of_two(numbers):
     assert lane == 1 or lane * numbers <= 2**19
 
 
-@pytest.mark.parametrize("numbers", [0, 1, 5000, 10**5, 10**7])
-def test_lanes_of_diffusions_go_by_what_an_expectation_costs(numbers):
+@pytest.mark.parametrize(("numbers", "largest"), [(5000, 32), (10**5, 2), (10**7, 1)])
+def test_lanes_of_diffusions_go_by_what_an_expectation_costs(numbers, largest):
     lanes_of_runs = [lane_of_diffusions(runs, numbers) for runs in (1, 16, 1000)]
     assert lanes_of_runs[0] == 1
     assert lanes_of_runs == sorted(lanes_of_runs)
-    assert lanes_of_runs[-1] == {0: 256, 1: 256, 5000: 32, 10**5: 2, 10**7: 1}[numbers]
+    assert lanes_of_runs[-1] == largest
+
+
+@pytest.mark.parametrize("runs", [1, 17, 1000])
+def test_lanes_of_diffusions_with_formulas_are_those_of_statistics(runs):
+    assert lane_of_diffusions(runs, 1) == lane_of_statistics(runs)
 
 
 def test_mapping_over_lanes_is_mapping_over_runs():

@@ -133,7 +133,7 @@ def _population_loss(model, order):
             mean = W @ frame.T @ jnp.asarray(model.data.coefficients[c])
             sigma = model.data.deviations[c]
             nodes = rule.nodes(mean, sigma * factor, model.network.kinks)
-            s = mean + sigma * nodes.z[0] @ factor.T
+            s = mean + (sigma * factor @ nodes.z[0]).T
             label = jnp.asarray(model.data.labels[c])
             total += (
                 p * nodes.weight[0] @ jax.vmap(lambda s, y=label: model.sample_loss(v, s, y))(s)

@@ -32,6 +32,8 @@ def lane_of_solutions(runs: int) -> int:
 
 def lane_of_diffusions(runs: int, numbers: int) -> int:
     """Lane for SDEs, whose coefficients at one state may be expectations over ``numbers``."""
+    if numbers <= 1:  # formulas
+        return lane_of_statistics(runs)
     return min(lane_of_solutions(runs), _fitting(_CACHED_EXPECTATIONS, numbers))
 
 

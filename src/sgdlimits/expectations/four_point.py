@@ -123,12 +123,11 @@ def quadrature_four_point(of: Committee4, rule: AbstractRule) -> Float[Array, "p
     p = of.width
     kinks = tuple(sorted({*of.student.kinks, *of.teacher.kinks}))
     factor = cholesky(of.covariance)
-    nodes = rule.nodes(jnp.zeros(len(factor)), factor, kinks)
-    weight = (nodes.weight / nodes.weight.shape[0]).ravel()
-    u = nodes.z.reshape(-1, len(factor)) @ factor.T
-    error = of.student(u[:, :p]) @ of.weights[:p] + of.teacher(u[:, p:]) @ of.weights[p:]
-    slopes = of.student.slope(u[:, :p])
-    return (slopes * (weight * error**2)[:, None]).T @ slopes
+    z, weight = rule.nodes(jnp.zeros(len(factor)), factor, kinks).together
+    u = factor @ z
+    error = of.weights[:p] @ of.student(u[:p]) + of.weights[p:] @ of.teacher(u[p:])
+    slopes = of.student.slope(u[:p])
+    return (slopes * (weight * error**2)) @ slopes.T
 
 
 def _hermite_grid(count: int) -> tuple[Array, Array]:

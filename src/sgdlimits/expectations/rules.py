@@ -9,7 +9,6 @@ although ReLU is none.
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import equinox as eqx
@@ -17,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from sgdlimits import _validate
+from sgdlimits.expectations.sobol import sobol_normals, sobol_points
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
 
 _MOST_SPLIT = 5  # dimensions in which Sobol points are split at kinks
@@ -31,11 +29,18 @@ class Nodes(NamedTuple):
     """Standard normal nodes and weights; the first axis are replicates of one rule.
 
     Each replicate's weights sum to one (exactly, or to the rule's error); replicates are
-    independent, so that their spread estimates the error of their mean.
+    independent, so that their spread estimates the error of their mean. Nodes are the last axis,
+    along which a processor works on several at once.
     """
 
-    z: Float[Array, "replicates nodes dim"]
+    z: Float[Array, "replicates dim nodes"]
     weight: Float[Array, "replicates nodes"]
+
+    @property
+    def together(self) -> tuple[Float[Array, "dim all"], Float[Array, " all"]]:
+        """(z, weight) of all replicates as one rule."""
+        z = jnp.swapaxes(self.z, 0, 1).reshape(self.z.shape[1], -1)
+        return z, self.weight.ravel() / len(self.weight)
 
 
 class AbstractRule(eqx.Module):
@@ -118,31 +123,19 @@ class QuasiMonteCarlo(AbstractRule):
         kinks: tuple[float, ...],
     ) -> Nodes:
         """Nodes whose piece is fixed by the reference point."""
-        points, normals = _sobol(self.dim, self.log2_nodes, self.replicates, self.seed)
+        settings = self.dim, self.log2_nodes, self.replicates, self.seed
         if not kinks or not self.split:
-            weight = jnp.full(normals.shape[:2], 1 / normals.shape[1])
-            return Nodes(jnp.asarray(normals), weight)
-        u = jnp.asarray(points)
+            z = jnp.asarray(sobol_normals(*settings))
+            return Nodes(z, jnp.full((len(z), z.shape[2]), 1 / z.shape[2]))
+        u = jnp.asarray(sobol_points(*settings))
         columns: list[Array] = []
-        weight = jnp.full(u.shape[:2], 1 / u.shape[1])
-        for j in range(u.shape[2]):
+        weight = jnp.full((len(u), u.shape[2]), 1 / u.shape[2])
+        for j in range(u.shape[1]):
             centre = mean[j] + sum(factor[j, k] * columns[k] for k in range(j))
-            z, share = _between_kinks(u[..., j], centre, factor[j, j], kinks)
+            z, share = _between_kinks(u[:, j], centre, factor[j, j], kinks)
             columns.append(z)
             weight = weight * share
-        return Nodes(jnp.stack(columns, axis=-1), weight)
-
-
-@lru_cache(maxsize=8)
-def _sobol(dim: int, log2_nodes: int, replicates: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scrambled points and their normal quantiles, (replicates, nodes, dim)."""
-    sets = [
-        qmc.Sobol(dim, rng=np.random.default_rng([seed, r])).random_base2(log2_nodes)
-        for r in range(replicates)
-    ]
-    # Sobol points may hit 0, where the normal quantile is infinite.
-    points = np.clip(np.stack(sets), 1e-12, 1 - 1e-12)
-    return points, ndtri(points)
+        return Nodes(jnp.stack(columns, axis=1), weight)
 
 
 def _between_kinks(
@@ -229,8 +222,8 @@ class TruncatedGauss(AbstractRule):
                 z, share = (jnp.broadcast_to(x, (*centre.shape, x.size)) for x in _hermite(order))
             columns = [*(jnp.broadcast_to(c[..., None], z.shape) for c in columns), z]
             weight = weight[..., None] * share
-        z = jnp.stack(columns, axis=-1).reshape(1, -1, self.dim)
-        return Nodes(z, weight.reshape(1, -1))
+        z = jnp.stack([column.ravel() for column in columns])
+        return Nodes(z[None], weight.reshape(1, -1))
 
     def coarser(self) -> "TruncatedGauss":
         """One node a side less."""

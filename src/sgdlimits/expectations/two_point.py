@@ -131,9 +131,8 @@ def quadrature_two_point(
 
     def one(q: Array, m: Array, r: Array) -> TwoPoint:
         factor = cholesky(jnp.stack([jnp.stack([q, m]), jnp.stack([m, r])]))
-        nodes = rule.nodes(jnp.zeros(2), factor, kinks)
-        weight = (nodes.weight / nodes.weight.shape[0]).ravel()
-        x, y = jnp.moveaxis((nodes.z @ factor.T).reshape(-1, 2), 1, 0)
+        z, weight = rule.nodes(jnp.zeros(2), factor, kinks).together
+        x, y = factor @ z
         slope, value = sigma.slope(x), tau(y)
         k_m = weight @ (slope * tau.slope(y))
         if sigma.kinks:

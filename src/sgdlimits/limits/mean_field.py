@@ -179,13 +179,13 @@ def _inside(model: Committee, u: MeanFieldStatistics) -> Float[Array, " neurons"
 def _see(model: Committee, u: MeanFieldStatistics, layer: Array) -> _Seen:
     k, root = model.teacher_width, model.root
     nodes = _rule(model).nodes(jnp.zeros(k), root, model.teacher.kinks)
-    z = nodes.z.reshape(-1, k)
-    mean = _B(model, u) @ z.T
+    z, weight = nodes.together
+    mean = _B(model, u) @ z
     sigma = smooth(model.student, mean, jnp.broadcast_to(u.q[:, None], mean.shape))
-    teacher = z @ root.T
+    teacher = (root @ z).T
     a = jnp.asarray(model.teacher_second_layer) / k
     error = model.teacher(teacher) @ a - layer @ sigma.value / model.width
-    return _Seen((nodes.weight / nodes.weight.shape[0]).ravel(), teacher, sigma, error)
+    return _Seen(weight, teacher, sigma, error)
 
 
 def _rule(model: Committee) -> AbstractRule:

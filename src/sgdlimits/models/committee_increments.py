@@ -43,9 +43,8 @@ def nodes_at(model: "Committee", u: Statistics, sgd: OnlineSGD) -> Nodes:
     """Nodes of the model's rule for u ~ N(0, Omega)."""
     p = model.width
     factor = cholesky(model.joint_covariance(u))
-    rule = model.rule.nodes(jnp.zeros(len(factor)), factor, model.kinks)
-    z = rule.z.reshape(-1, len(factor))
-    fields = z @ factor.T
+    z, weight = model.rule.nodes(jnp.zeros(len(factor)), factor, model.kinks).together
+    fields = factor @ z
     layer = model.layer(u)
 
     def one(fields: Array) -> tuple[Array, Array, Array]:
@@ -58,9 +57,8 @@ def nodes_at(model: "Committee", u: Statistics, sgd: OnlineSGD) -> Nodes:
         error = model.target(target) - model.output(layer, s)
         return error, linear.vector, quadratic.vector
 
-    error, linear, quadratic = jax.vmap(one)(fields)
-    weight = (rule.weight / rule.weight.shape[0]).ravel()
-    return Nodes(weight, error, jnp.sum(z * z, axis=1), linear, quadratic)
+    error, linear, quadratic = jax.vmap(one, in_axes=1)(fields)
+    return Nodes(weight, error, jnp.sum(z * z, axis=0), linear, quadratic)
 
 
 def covariance(

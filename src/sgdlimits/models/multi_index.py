@@ -52,14 +52,27 @@ class ChainState(NamedTuple):
     rest: Array
 
 
-class _ClassNodes(NamedTuple):
-    """Nodes of one class; arrays (replicates, nodes, ...)."""
+class _Affine(NamedTuple):
+    """mean + factor z."""
 
-    weight: Array
-    s: Array
-    f: Array
-    z: Array
-    slope: Array  # (directions, width): how the mean of f given z depends on z
+    mean: Array
+    factor: Array
+
+    def __call__(self, z: Array) -> Array:
+        """At nodes, which are the last axis."""
+        return self.mean[:, None] + self.factor @ z
+
+    def correlate(self, total: Array, with_z: Array) -> Array:
+        """E[g (mean + factor z)ᵀ] from E[g] and E[g zᵀ]."""
+        return total[..., None] * self.mean + with_z @ self.factor.T
+
+
+class _ClassNodes(NamedTuple):
+    """Nodes of one class; their preactivations, and the mean of f given these."""
+
+    nodes: Nodes
+    s: _Affine
+    f: _Affine
 
 
 class MultiIndexModel(AbstractModel[Statistics]):
@@ -157,8 +170,11 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     @property
     def expectation_size(self) -> int:
-        """Nodes of the classes that are evaluated together, times statistics."""
-        together = max(1, min(len(self.data.labels), _NODES_TOGETHER // self.rule.count))
+        """Nodes that are evaluated together, times statistics; 1 if no class has noise."""
+        noisy = self.data.noiseless.count(False)
+        if noisy == 0:
+            return 1
+        together = noisy if _together(self.rule, noisy) else 1
         return together * self.rule.count * len(self.template.names)
 
     # -- the loss of one sample ----------------------------------------------------------------
@@ -170,10 +186,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
     def risk(self, u: Statistics) -> Float[Array, ""]:
         """E[l(s, v, y)] by the model's rule, without ridge; classes without noise at their mean."""
 
-        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> Array:
-            label = jnp.asarray(self.data.labels)[c]
-            losses = jax.vmap(jax.vmap(lambda s: self.sample_loss(u.v, s, label)))(nodes.s)
-            return jnp.sum(nodes.weight * losses) / nodes.weight.shape[0]
+        def of_class(c: Array, a: Array, at: _ClassNodes) -> Array:
+            label, (z, weight) = jnp.asarray(self.data.labels)[c], at.nodes.together
+            return weight @ jax.vmap(lambda s: self.sample_loss(u.v, s, label), -1)(at.s(z))
 
         total = jnp.zeros(())
         if not all(self.data.noiseless):
@@ -188,6 +203,10 @@ class MultiIndexModel(AbstractModel[Statistics]):
         """(g, h): derivatives in s and v."""
         h, g = jax.grad(self.sample_loss, argnums=(0, 1))(v, s, label)
         return g, h
+
+    def _gradients_at(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
+        """(g, h) of samples along the last axis."""
+        return jax.vmap(lambda s: self._gradients(v, s, label), -1, -1)(s)
 
     # -- 1. the real SGD step ------------------------------------------------------------------
 
@@ -296,26 +315,19 @@ class MultiIndexModel(AbstractModel[Statistics]):
         function: Callable[..., PyTree],
         rule: AbstractRule | None = None,
     ) -> PyTree:
-        """Expectation of ``function(c, a, nodes)``, any tree of arrays, over the noisy classes.
+        """Expectation of ``function(c, a, at)``, any tree of arrays, over the noisy classes.
 
-        ``nodes`` holds weights (replicates, nodes), preactivations s, conditional means of the
-        frame's projections f and the normal variables z. With many nodes one class after the other,
-        so that the memory is that of one.
+        With many nodes one class after the other, so that the memory is that of one.
         """
         root = cholesky(u.Q)
         slope = solve_lower(root, u.M).T  # f = G a + deviation (slope z + independent residual)
         gram = jnp.asarray(self.data.gram)
 
-        def nodes_at(mean: Array, factor: Array) -> Nodes:
-            return (rule or self.rule).nodes(mean, factor, self.network.kinks)
-
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
-            mean, factor = u.M @ a, deviation * root
-            nodes = nodes_at(mean, factor)
-            s = mean + nodes.z @ factor.T
-            f = gram @ a + deviation * nodes.z @ slope.T
-            return function(c, a, _ClassNodes(nodes.weight, s, f, nodes.z, slope))
+            s, f = _Affine(u.M @ a, deviation * root), _Affine(gram @ a, deviation * slope)
+            nodes = (rule or self.rule).nodes(s.mean, s.factor, self.network.kinks)
+            return function(c, a, _ClassNodes(nodes, s, f))
 
         classes = np.flatnonzero(~np.array(self.data.noiseless))
         inputs = (
@@ -323,8 +335,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
             jnp.asarray(self.data.coefficients)[classes],
             self.data.deviations[classes],
         )
-        count = jax.eval_shape(nodes_at, root[0], root).weight.size
-        together = count * len(classes) <= _NODES_TOGETHER
+        together = _together(rule or self.rule, len(classes))
         each = jax.vmap(of_class)(inputs) if together else jax.lax.map(of_class, inputs)
         return jax.tree.map(lambda x: jnp.tensordot(self.data.weights[classes], x, axes=1), each)
 
@@ -340,15 +351,18 @@ class MultiIndexModel(AbstractModel[Statistics]):
         if all(self.data.noiseless):
             return Moments.zeros(self.network.layer, self.network.width, self.data.directions)
 
-        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> Moments:
+        def of_class(c: Array, a: Array, at: _ClassNodes) -> Moments:
             label, variance = jnp.asarray(self.data.labels)[c], self.data.deviations[c] ** 2
-            g, h = jax.vmap(jax.vmap(lambda s: self._gradients(u.v, s, label)))(nodes.s)
-            weighted = nodes.weight[..., None] * g
+            z, weight = at.nodes
+            g, h = jax.vmap(self._gradients_at, (None, 0, None))(u.v, at.s(z), label)
+            weighted = weight[:, None] * g
+            products = lambda x: jnp.einsum("rin,rjn->rij", weighted, x)  # noqa: E731
+            total, with_z = jnp.sum(weighted, axis=-1), products(z)
             return Moments(
-                h=jnp.einsum("rn,rni->ri", nodes.weight, h),
-                gf=jnp.einsum("rni,rnj->rij", weighted, nodes.f),
-                gs=jnp.einsum("rni,rnj->rij", weighted, nodes.s),
-                gg=variance * jnp.einsum("rni,rnj->rij", weighted, g),
+                h=jnp.einsum("rn,rin->ri", weight, h),
+                gf=at.f.correlate(total, with_z),
+                gs=at.s.correlate(total, with_z),
+                gg=variance * products(g),
             )
 
         return self._over_classes(u, of_class, rule)
@@ -446,7 +460,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
         Given the nodes, an increment is its mean plus noise that is linear in the residual of f,
         through g, and in the fluctuation of |X|^2, through g gᵀ. Everything follows from second
-        moments of these three; nodes are the last axis, so that they are one matrix product.
+        moments of these three, which are one matrix product.
         """
         p, r = self.network.width, self.data.directions
         delta = 0.0 if dim is None else sgd.delta(dim)
@@ -454,20 +468,19 @@ class MultiIndexModel(AbstractModel[Statistics]):
         gram = jnp.asarray(self.data.gram)
         size, layer = len(self.template.names), self.network.layer
 
-        def of_class(c: Array, a: Array, nodes: _ClassNodes) -> tuple[Array, Array]:
+        def of_class(c: Array, a: Array, at: _ClassNodes) -> tuple[Array, Array]:
             label, deviation = jnp.asarray(self.data.labels)[c], self.data.deviations[c]
-            weight = nodes.weight.ravel() / nodes.weight.shape[0]
-            s, f, z = (x.reshape(weight.size, -1).T for x in (nodes.s, nodes.f, nodes.z))
-            each = jax.vmap(lambda s: self._gradients(u.v, s, label), -1, -1)
-            g, h = each(s)
-            residual = gram - nodes.slope @ nodes.slope.T
+            z, weight = at.nodes.together
+            s, f, slope = at.s(z), at.f(z), at.f.factor / deviation
+            g, h = self._gradients_at(u.v, s, label)
+            residual = gram - slope @ slope.T
             if dim is None:
                 joint, inflation = residual, sgd.step * deviation**2
             else:
                 cross = 2 * residual @ a
                 variance = 4 * a @ residual @ a + 2 * deviation**2 * (dim - p)
                 joint = jnp.block([[residual, cross[:, None]], [cross[None, :], variance]])
-                norm2 = a @ gram @ a + 2 * deviation * (a @ nodes.slope) @ z
+                norm2 = a @ gram @ a + 2 * a @ at.f.factor @ z
                 inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z, 0) + dim - p))
             spread = deviation * cholesky(joint)
             noise = spread @ spread.T
@@ -588,6 +601,11 @@ class MultiIndexModel(AbstractModel[Statistics]):
         rest = rest + scale[:, None, None] / p * factor @ np.swapaxes(factor, -1, -2)
         v = np.asarray(u.v) + scale[:, None] * dv
         return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
+
+
+def _together(rule: AbstractRule, classes: int) -> bool:
+    """Whether the nodes of all classes are evaluated at once."""
+    return rule.count * classes <= _NODES_TOGETHER
 
 
 @eqx.filter_jit

@@ -11,7 +11,7 @@ from sgdlimits.expectations.rules import AbstractRule, Nodes, QuasiMonteCarlo
 def flat_nodes(
     rule: AbstractRule, mean: np.ndarray, factor: np.ndarray, kinks: tuple[float, ...]
 ) -> tuple[Array, Array]:
-    """(z, weight) of a rule for s = mean + factor z, its replicates in one row."""
+    """(z, weight) of a rule for s = mean + factor z, one row a node of any replicate."""
     # Splitting every coordinate at its kink keeps half of the nodes on either side, whatever the
     # side's probability. With many neurons that have chosen a side, next to no node then carries
     # any weight (measured at width 20: eigenvalues off by a factor 3). Derivatives are not taken
@@ -20,8 +20,8 @@ def flat_nodes(
         nodes = rule.nodes(jnp.asarray(mean), jnp.asarray(factor), ())
     else:
         nodes = _compiled(rule, jnp.asarray(mean), jnp.asarray(factor), kinks)
-    weight = nodes.weight.reshape(-1) / nodes.weight.shape[0]
-    return nodes.z.reshape(-1, len(mean)), weight
+    z, weight = nodes.together
+    return z.T, weight
 
 
 @eqx.filter_jit

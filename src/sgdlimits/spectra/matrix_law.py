@@ -51,9 +51,10 @@ class MatrixLaw:
         space = SignalSpace.create(model, u)
         deviations, shares = np.asarray(model.data.deviations), np.asarray(model.data.weights)
         classes = len(shares)
-        count = 2 ** int(np.ceil(np.log2(max(1, nodes / classes))))
+        standard = standard_nodes(space.seen, classes, nodes)
+        count = standard.shape[1]
         y = np.repeat((space.means / deviations[:, None])[:, None], count, axis=1)
-        y[..., : space.seen] += standard_nodes(space.seen, classes, count)
+        y[..., : space.seen] += standard
         T = np.stack(
             [
                 deviations[c] ** 2 * _weights(model, u, kind, c, deviations[c] * y[c], space)

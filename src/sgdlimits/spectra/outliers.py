@@ -60,18 +60,14 @@ def find_outliers(bulk: Bulk) -> tuple[Outlier, ...]:
     ]
     if not found:
         return ()
-    sides, indices, places = zip(*found, strict=True)
-    a = np.array(places)
-    q = np.stack([_vector(companion, *x) for x in zip(places, indices, strict=True)])
-    mass = np.array([_mass(companion, *x) for x in zip(places, q, strict=True)])
+    a = np.array([place for _, _, place in found])
+    q = np.stack([_vector(companion, place, index) for _, index, place in found])
+    mass = np.array([_mass(companion, *pair) for pair in zip(a, q, strict=True)])
     deviation = _deviations(companion, a, q, mass)
     outliers = [
-        Outlier(float(companion.z(place)), *rest)
-        for place, rest in zip(
-            places, zip(sides, mass.tolist(), q, deviation.tolist(), places, strict=True),
-            strict=True,
-        )
-    ]  # fmt: skip
+        Outlier(float(companion.z(place)), side, float(mass[i]), q[i], float(deviation[i]), place)
+        for i, (side, _, place) in enumerate(found)
+    ]
     return tuple(sorted(outliers, key=lambda outlier: -outlier.value))
 
 

@@ -8,7 +8,7 @@ sorted into narrow bins, each with its mass, its mean weight and its second mome
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import equinox as eqx
@@ -16,11 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from scipy.special import ndtri
-from scipy.stats import qmc
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.expectations.sobol import sobol_normals
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.spectra.blocks import Kind, check_kind, check_multi_index
@@ -29,6 +28,7 @@ from sgdlimits.spectra.signal_space import SignalSpace
 _BINS = 400  # of equal width, and as many of equal mass
 _TAIL = 128  # extreme nodes on either side that have a bin each
 _LEAST_LOG2, _MOST_LOG2 = 17, 19
+_SEED = 7  # of the nodes' scrambles
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,7 @@ class WeightLaw:
         noisy = np.flatnonzero(~np.array(model.data.noiseless))
         if not noisy.size:
             raise ValueError("snr=inf in every class: without noise there is no bulk; give a snr.")
-        count = 2 ** int(np.ceil(np.log2(max(1, nodes / len(noisy)))))
-        standard = standard_nodes(space.seen, len(noisy), count)
+        standard = standard_nodes(space.seen, len(noisy), nodes)
         weight = lambda c, s: _weights(model, u, kind, block, c, s)  # noqa: E731
         samples = _sorted_samples(model, space, noisy, standard, weight)
         constant = np.zeros((space.rank, space.rank))
@@ -199,14 +198,10 @@ def nodes_for(samples: float | None) -> int:
     return 2 ** int(np.clip(log2, _LEAST_LOG2, _MOST_LOG2))
 
 
-@lru_cache(maxsize=4)
-def standard_nodes(dim: int, classes: int, count: int) -> np.ndarray:
-    """Standard normal nodes (classes, count, dim): independent scrambles of Sobol points."""
-    log2 = int(np.log2(count))
-    sets = [
-        qmc.Sobol(dim, rng=np.random.default_rng([7, c])).random_base2(log2) for c in range(classes)
-    ]
-    return ndtri(np.clip(np.stack(sets), 1e-12, 1 - 1e-12))
+def standard_nodes(dim: int, classes: int, nodes: int) -> np.ndarray:
+    """Standard normal nodes (classes, count, dim): at least ``nodes``, a power of 2 a class."""
+    log2_nodes = int(np.ceil(np.log2(max(1, nodes / classes))))
+    return np.swapaxes(sobol_normals(dim, log2_nodes, classes, _SEED), 1, 2)
 
 
 def _sorted_samples(
