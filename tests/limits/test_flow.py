@@ -1,9 +1,14 @@
 """The ODE solver of the ballistic limit."""
 
+import equinox as eqx
+import jax
 import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.expectations.rules import QuasiMonteCarlo
+from sgdlimits.limits.flow import default_tolerances
+from tests.models import custom_examples
 
 
 def test_the_matrix_from_no_overlap_has_a_closed_form():
@@ -26,6 +31,38 @@ def test_tolerances_are_honest():
     ]
     assert errors[0] > 10 * errors[1] > 100 * errors[2]
     assert errors[2] < 1e-8
+
+
+def _with_coarse_points(width):
+    model = sl.xor_gmm(width=width)
+    return eqx.tree_at(lambda model: model.rule, model, QuasiMonteCarlo(width, 6, 2))
+
+
+@pytest.mark.parametrize(
+    ("model", "rough"),
+    [
+        (sl.SpikedTensor(), False),
+        (sl.committee(2, 1, "relu"), False),
+        (sl.xor_gmm(width=2), False),
+        (_with_coarse_points(5), False),  # split at kinks
+        (_with_coarse_points(6), True),  # nodes cross kinks
+        (sl.k_gmm(6), False),  # no kinks to cross
+        (custom_examples.regression(), True),  # Monte Carlo
+    ],
+)
+def test_default_tolerances_are_rough_where_the_drift_is(model, rough):
+    rtol, atol = default_tolerances(model)
+    assert rtol == (1e-6 if rough else 1e-9)
+    assert atol < rtol
+
+
+def test_drifts_with_quasi_monte_carlo_rules_compile():
+    model = _with_coarse_points(6)
+    dynamics = sl.effective_dynamics(model, sl.OnlineSGD())
+    u = sl.initial(model, dim=100, runs=1, seed=0)[0]
+    np.testing.assert_allclose(
+        jax.jit(dynamics.drift)(u).vector, dynamics.drift(u).vector, rtol=1e-10, atol=1e-13
+    )
 
 
 def test_time_zero_alone_is_the_start():

@@ -124,7 +124,8 @@ def _panel_ends(axis: Axes, chain: xr.Dataset) -> None:
     axis.set_title(rf"end points, $t={_LONG:g}$, $\alpha={_RIDGE:g}$")
     axis.set_xlim(-0.72, 0.72)
     axis.set_ylim(-0.72, 0.72)
-    axis.legend(loc="lower left", bbox_to_anchor=(0.1, 0.58), fontsize=5.5)
+    axis.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.22), ncols=3, fontsize=5.5,
+                columnspacing=1, handletextpad=0.4)  # fmt: skip
 
 
 def _panel_plane(

@@ -20,6 +20,7 @@ from sgdlimits.reproduce.mediocrity_panels import (
     in_paper_time,
     mean_exit,
     one_start,
+    same_risk,
 )
 from sgdlimits.reproduce.workspace import Workspace
 
@@ -72,6 +73,7 @@ def _one_start(work: Workspace, axis: Axes) -> list[Check]:
                            bias=10 / dim, why_bias="(next order in 1/d)"),
         against_simulation("the same, SDE engine", "–", expected, sde.mean, sde.error,
                            bias=6e-3, why_bias="(time step 2e-3)"),
+        same_risk(engines, dim),
         chain.complete,
     ]  # fmt: skip
 

@@ -8,17 +8,20 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.exit_time import drop_time
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, band
-from sgdlimits.reproduce.checks import Check, holds
+from sgdlimits.reproduce.checks import Check, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 PAPER_TIME = r"$t = \nu\gamma/(pd)$"
 RISK = r"$\mathcal{R} - \Delta/2$"
 _MOST_CENSORED = 0.01  # of the runs
 _SDE_STEP = 2e-3
+_RISK_BIAS = 10.0  # of the SDE, relative and over dim: the next order
+_LEVEL = 1e-3
 
 
 class Exit(NamedTuple):
@@ -88,6 +91,13 @@ def one_start(
         run("sde", work.size(256, 4096), dt=_SDE_STEP * width),
         run("ode", 1),
     )
+
+
+def same_risk(engines: Engines, dim: int) -> Check:
+    """Mean risk of exact SGD and of the SDE at all times."""
+    allowed = _RISK_BIAS / dim * float(engines.chain["risk"].max())
+    whole = compare(engines.chain, engines.sde, statistics=["risk"], level=_LEVEL, allowed=allowed)
+    return agree(f"risk at all times, d = {dim}: SDE against SGD", "the same", whole)
 
 
 def draw_engines(axis: Axes, engines: Engines, drop: float) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from sgdlimits.analysis.mediocrity import Mediocrity
 from sgdlimits.plots import COLUMN, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
-from sgdlimits.reproduce.mediocrity_panels import draw_engines, mean_exit, one_start
+from sgdlimits.reproduce.mediocrity_panels import draw_engines, mean_exit, one_start, same_risk
 from sgdlimits.reproduce.workspace import Workspace
 
 _STEP, _NOISE, _DROP = 0.16, 0.5, 0.05
@@ -32,6 +32,7 @@ def figure_3(work: Workspace) -> tuple[Figure, list[Check]]:
         against_simulation(f"exit time of SGD against the SDE, p = 2, d = {dim}", "the same",
                            sde.mean, chain.mean, (chain.error**2 + sde.error**2) ** 0.5,
                            bias=10 / dim, why_bias="(next order in 1/d)"),
+        same_risk(engines, dim),
         holds("exit time of the ODE against that of its linearisation", "accurate for small T",
               abs(linear - ode.mean) < 2 * _DROP * ode.mean,
               f"{linear:.4g} and {ode.mean:.4g}; allowed 2T"),
