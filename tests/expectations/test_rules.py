@@ -1,5 +1,6 @@
 """Gaussian expectations with kinks: two independent routes, and honest error estimates."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -128,3 +129,14 @@ def test_rules_have_as_many_nodes_as_they_say(rule, kinks):
 def test_a_chosen_rule_is_never_made_coarser():
     for rule in (TruncatedGauss(4, 3), QuasiMonteCarlo(6, 11), QuasiMonteCarlo(6, 12, 4)):
         assert coarse_rule(rule, 1.0) is rule
+
+
+@pytest.mark.parametrize("cut", [-7.0, -1.0, 0.0, 1e-9, 2.5, 8.0])
+def test_weights_follow_the_cut_like_the_normal_density(cut):
+    # At cut = 0 the formula changes its branch; states with no overlap lie there.
+    def mass_below(cut):
+        _, weight = truncated_gauss(jnp.asarray(cut), 4)
+        return jnp.sum(weight[:4])
+
+    assert float(mass_below(cut)) == pytest.approx(stats.norm.cdf(cut), rel=1e-13)
+    assert float(jax.grad(mass_below)(cut)) == pytest.approx(stats.norm.pdf(cut), rel=1e-9)
