@@ -1,5 +1,8 @@
 """Descriptions and identities: equal exactly when every input is."""
 
+import sys
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,6 +65,64 @@ def test_functions_are_described_by_their_source():
     assert describe(one)["sha256"] != describe(other)["sha256"]
     with pytest.raises(TypeError, match="no source to identify it by"):
         describe(len)
+
+
+_FACTOR = 1.0
+
+
+def _scale():
+    return _FACTOR
+
+
+def _reads_a_global(x):
+    return _FACTOR * x
+
+
+def _calls_a_neighbour(x):
+    return _scale() * x
+
+
+class _Slope:
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, x):
+        return self.value * x
+
+
+class _Line(eqx.Module):
+    slope: float
+
+    def at(self, x):
+        return self.slope * x
+
+
+@pytest.mark.parametrize("function", [_reads_a_global, _calls_a_neighbour])
+def test_a_function_that_reads_another_global_is_another_function(function, monkeypatch):
+    before = describe(function)
+    assert describe(function) == before
+    monkeypatch.setattr(sys.modules[__name__], "_FACTOR", 2.0)
+    assert describe(function) != before
+
+
+def test_default_arguments_and_objects_of_methods_count():
+    def power(exponent):
+        def function(x, exponent=exponent, *, shift=0.0):
+            return x**exponent + shift
+
+        return function
+
+    assert describe(power(2)) == describe(power(2))
+    assert describe(power(2)) != describe(power(3))
+    assert describe(_Line(1.0).at) == describe(_Line(1.0).at)
+    assert describe(_Line(1.0).at) != describe(_Line(2.0).at)
+    with pytest.raises(TypeError, match=r"cannot be described|no source"):
+        describe(_Slope(1.0))
+
+
+def test_lambdas_on_one_line_are_told_apart():
+    first, second = lambda x: x + 1, lambda x: x + 2
+    assert describe(first) != describe(second)
 
 
 def test_things_without_a_description_are_refused():

@@ -94,6 +94,17 @@ def test_remains_of_a_killed_write_are_swept_up(tmp_path):
     assert dataset.sizes["run"] == 3
 
 
+def test_a_refused_folder_is_left_as_it_is(tmp_path):
+    # Another simulation below, or beside, may be writing.
+    theirs = tmp_path / "sub" / ".writing-result.zarr-abc"
+    theirs.mkdir(parents=True)
+    (tmp_path / ".writing-mine").write_text("x")
+    with pytest.raises(FileExistsError, match="holds no run"):
+        sl.simulate(sl.SpikedTensor(), dim=50, time=0.1, runs=2, out=tmp_path)
+    assert theirs.exists()
+    assert (tmp_path / ".writing-mine").exists()
+
+
 def test_a_run_killed_while_writing_its_inputs_can_start_again(tmp_path):
     # The kill fell between writing the temporary file and renaming it.
     folder = tmp_path / "run"

@@ -5,19 +5,22 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
 _MOST_INLINE = 64
+_DATA = (bool, int, float, str, list, tuple, dict, np.ndarray, np.generic, jax.Array, eqx.Module)
 
 
 def describe(thing: Any) -> Any:
     """Plain data (numbers, strings, lists, dicts) that determines ``thing``.
 
     Modules become a dict of their class name and fields; large arrays their shape and hash;
-    functions their name and the hash of their source.
+    functions their name, the hash of their source, and the data that they capture or read.
 
     Raises:
         TypeError: for a thing that cannot be described, such as a function without source.
@@ -42,7 +45,8 @@ def describe(thing: Any) -> Any:
     return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}
 
 
-def _describe_function(function: Callable) -> dict[str, Any]:
+def _describe_function(function: Callable, within: tuple[Callable, ...] = ()) -> dict[str, Any]:
+    """Source, and what the function reads from outside of it."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError) as error:
@@ -52,11 +56,50 @@ def _describe_function(function: Callable) -> dict[str, Any]:
     name = getattr(function, "__qualname__", repr(function))
     described = {"function": name, "sha256": hashlib.sha256(source.encode()).hexdigest()}
     inner = inspect.unwrap(function)  # what a decorator captures is not the user's
-    captured = inspect.getclosurevars(inner).nonlocals if inspect.isfunction(inner) else {}
-    if not captured:
+    if inspect.ismethod(inner):
+        described["self"] = describe(inner.__self__)
+        inner = inner.__func__
+    if not inspect.isfunction(inner):
         return described
-    # One source with other values from the enclosing function is another function.
-    return {**described, "captured": {name: describe(value) for name, value in captured.items()}}
+    if inner.__name__ == "<lambda>":  # several may share a line
+        described["code"] = hashlib.sha256(repr(_code(inner.__code__)).encode()).hexdigest()
+    reads = inspect.getclosurevars(inner)
+    outside = {
+        "defaults": describe([*(inner.__defaults__ or ()), inner.__kwdefaults__]),
+        "captured": {name: describe(value) for name, value in reads.nonlocals.items()},
+        "globals": _describe_globals(inner, dict(reads.globals), (*within, inner)),
+    }
+    if outside["defaults"] == [None]:
+        del outside["defaults"]
+    return {**described, **{name: value for name, value in outside.items() if value}}
+
+
+def _describe_globals(
+    function: Callable, values: dict[str, Any], within: tuple[Callable, ...]
+) -> dict[str, Any]:
+    """Data, and functions of the same module, that a user's function reads by name.
+
+    Of this package the version is part of the inputs. Attributes may have the name of a global that
+    is not read at all, so what cannot be described is left out.
+    """
+    if function.__module__.startswith(__name__.partition(".")[0] + "."):
+        return {}
+    described = {}
+    for name, value in values.items():
+        try:
+            if isinstance(value, _DATA):
+                described[name] = describe(value)
+            elif getattr(value, "__module__", None) == function.__module__ and value not in within:
+                described[name] = _describe_function(value, within)
+        except TypeError:
+            continue
+    return described
+
+
+def _code(code: CodeType) -> tuple[Any, ...]:
+    """What a code object does, without the file and line where it stands."""
+    constants = [_code(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    return code.co_code, code.co_names, constants
 
 
 def canonical(description: Any) -> str:

@@ -95,7 +95,6 @@ class PartialStore:
         Raises:
             FileExistsError: if the folder holds another run, or files of something else.
         """
-        _sweep(folder)
         inputs = folder / _INPUTS
         if inputs.exists():
             existing = json.loads(inputs.read_text())
@@ -105,7 +104,10 @@ class PartialStore:
                     f"out={str(folder)!r} holds a different run; choose another folder. "
                     f"Stored -> requested: {'; '.join(lines)}."
                 )
-        elif folder.exists() and any(folder.iterdir()):
+            _remove_leftovers(folder)
+        elif folder.exists() and any(
+            path.name != f"{_TEMPORARY}{_INPUTS}" for path in folder.iterdir()
+        ):
             raise FileExistsError(
                 f"out={str(folder)!r} is not empty and holds no run; choose another folder."
             )
@@ -148,10 +150,11 @@ class PartialStore:
         return self.folder / _PARTS / f"{first:09d}.zarr"
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a killed run was writing."""
-    for leftover in folder.rglob(f"{_TEMPORARY}*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed run was writing, and nothing of what others keep below."""
+    for place in (folder, folder / _PARTS):
+        for leftover in place.glob(f"{_TEMPORARY}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
