@@ -2,6 +2,7 @@
 
 import re
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -238,6 +239,27 @@ def test_switches(name, call, value):
         (lambda: _escape(saddle=sl.SpikedStatistics(1.0, 1.0)), "not 0"),
         (lambda: _escape(level=1.5), "level=1.5: the ODE from the saddle does not reach it"),
         (lambda: sl.save("x", "y"), "dataset='x': expected"),
+        (lambda: sl.audit(sl.SpikedTensor(), dims=100), "dims=100: expected two or more"),
+        (lambda: sl.sweep(dict, {"snr": 0.8}), "grid['snr']=0.8: expected a list of values"),
+        (lambda: sl.convergence_rate([1, 2]), "comparisons=[1, 2]: expected results of compare"),
+        (lambda: sl.k_gmm(means_gram=np.ones((2, 2))), "means_gram=array"),
+        (lambda: sl.committee(2, 1, np.tanh), "expected an elementwise function written in JAX"),
+        (lambda: sl.Activation(jnp.sum), "turns shape (2,) into ()"),
+        (lambda: _simulate(sgd=sl.OnlineSGD), "call it first: OnlineSGD()"),
+        (lambda: sl.simulate(sl.xor_gmm, dim=9, time=1.0), "call it first"),
+        (
+            lambda: sl.MultiIndexModel(
+                data=sl.GaussianMixture(np.eye(2), np.eye(2)),
+                network=sl.Network(lambda v, s: v @ s, width=3, layer=2),
+                loss=lambda output, label: output,
+            ),
+            "network, loss: failed at v of length 2, 3 preactivations s",
+        ),
+        (
+            lambda: sl.SingleIndexSphere("erf", [0, 1], 0.1),
+            "student='erf': expected Hermite coefficients",
+        ),
+        (lambda: sl.leap("z1"), "components='z1': expected tuples"),
     ],
 )
 def test_messages(call, words):
@@ -268,14 +290,14 @@ def test_a_recording_that_would_not_fit(little_memory):
 
 
 def test_literal_samples_that_would_not_fit():
-    with pytest.raises(ValueError, match=r"sgd would need .*GiB"):
+    with pytest.raises(ValueError, match=r"literal=True at dim=5000 would need .*GiB"):
         sl.simulate(
             sl.SpikedTensor(order=4), engine="sgd", dim=5000, time=0.1, literal=True, record=2
         )
 
 
 def test_vectors_that_would_not_fit():
-    with pytest.raises(ValueError, match=r"sgd would need .*lower dim, or use engine='chain'"):
+    with pytest.raises(ValueError, match=r"would need .*lower dim, or use engine='chain'"):
         _simulate(engine="sgd", dim=10**12, time=1e-12)
 
 
@@ -301,7 +323,7 @@ def test_levels_of_exit_time(value):
     ("of", "words"),
     [
         ("q", "of='q': expected one of 'm'"),
-        ("|q|", "of='q': expected one of 'm'"),
+        ("|q|", "of='|q|': expected one of 'm'"),
         ("diverged", "of='diverged': expected one of 'm'"),
         (3, "of=3: expected a variable's name or a function"),
         (lambda ds: ds["m"][:, 0], "of: its dims are ('run',), expected run and time"),

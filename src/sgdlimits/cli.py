@@ -59,7 +59,7 @@ def reproduce(
         str, typer.Argument(metavar="ID", help="A figure's ID, or 'all'. See 'sgdlimits list'.")
     ],
     full: Annotated[
-        bool, typer.Option("--full/--quick", help="The paper's own sizes, or under a minute.")
+        bool, typer.Option("--full/--quick", help="The paper's own sizes, or a minute or two.")
     ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the result; default out/ID-quick or -full.")

@@ -54,8 +54,11 @@ def sweep(
         {'snr': 2, 'run': 16}
     """
     names = list(grid)
-    if not names or any(len(grid[name]) == 0 for name in names):
+    if not names:
         raise ValueError(f"grid={dict(grid)!r}: expected at least one parameter with values.")
+    for name in names:
+        if np.ndim(grid[name]) == 0 or len(grid[name]) == 0:
+            raise ValueError(f"grid[{name!r}]={grid[name]!r}: expected a list of values.")
     points = [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())]
     folders = [None if out is None else Path(out) / f"point-{i:05d}" for i in range(len(points))]
     jobs = [

@@ -17,7 +17,7 @@ _MODELS = {
     "square": sl.committee(4, 2, "square", noise=0.3, teacher_gram=_P, train_second_layer=True),
     "erf": sl.committee(4, 2, "erf", None, 0.3, _P, [1.2, 0.7], second_layer=[1.0, -0.6, 1.3, 0.8]),
     "relu": sl.committee(3, 1, "relu", noise=0.2, train_second_layer=True),
-    "cubic": sl.committee(3, 1, sl.Polynomial([0.1, 0.2, 0.5, 0.3]), "square"),
+    "cubic": sl.committee(3, 1, sl.Polynomial([0.1, 0.2, 0.5, 0.3]), "square", noise=0.0),
     "gelu": sl.committee(3, 1, jax.nn.gelu, "erf", noise=0.2),
 }
 #: Nodes of the teacher's fields: 16 a side for two teachers, 12 a side of a kink; 40 for GELU.
@@ -131,7 +131,7 @@ def test_the_engine_keeps_the_sphere_and_starts_there():
 def test_others_are_refused(as_users_run):
     with pytest.raises(ValueError, match="engine='mean_field': SpikedTensor has no reduced"):
         sl.simulate(sl.SpikedTensor(snr=1.0), engine="mean_field", dim=50, time=1.0)
-    model = sl.committee(2, 8, jax.nn.gelu)
+    model = sl.committee(2, 8, jax.nn.gelu, noise=0.0)
     negative = MeanFieldStatistics([], [[0.1], [0.2]], [0.5, -0.1])
     with pytest.raises(ValueError, match="q at least 0"):
         sl.simulate(sl.phase_retrieval(2), engine="mean_field", dim=9, time=1.0, initial=negative)

@@ -110,7 +110,7 @@ def test_saad_and_solla_are_weights_p_and_k():
     # f = sum sigma, y = sum sigma, alpha = steps/N: v_i = p, a_r = k. Their Q equation, written out
     # in their notation for p = k = 1 at zero noise: dR/dalpha and dQ/dalpha of the erf perceptron.
     eta, R, Q, T = 0.7, 0.3, 0.8, 1.0
-    model = sl.committee(1, 1, "erf")
+    model = sl.committee(1, 1, "erf", noise=0.0)
     drift = sl.effective_dynamics(model, sl.OnlineSGD(step=eta)).drift(
         sl.Statistics([], [[R]], [[Q]])
     )

@@ -203,8 +203,11 @@ def convergence_rate(comparisons: Sequence[Comparison]) -> Rate:
     medians (1.25 times those of means, of the logarithms).
 
     Raises:
+        TypeError: for anything but results of ``compare``.
         ValueError: with fewer than two dims.
     """
+    if not all(isinstance(c, Comparison) for c in comparisons):
+        raise TypeError(f"comparisons={comparisons!r}: expected results of compare.")
     dims = np.array([c.dim for c in comparisons], dtype=float)
     if len(np.unique(dims)) < 2:
         raise ValueError(f"comparisons: dims {dims.tolist()}, expected two different ones or more.")

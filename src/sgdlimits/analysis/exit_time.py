@@ -105,7 +105,12 @@ def _quantity(dataset: xr.Dataset, of: Quantity) -> xr.DataArray:
         absolute = len(of) > 2 and of[0] == of[-1] == "|"
         name = of[1:-1] if absolute else of
         usable = [v for v in dataset.data_vars if set(dataset[v].dims) == {"run", "time"}]
-        _validate.one_of("of", name, [str(v) for v in usable])
+        if name not in usable:
+            known = ", ".join(repr(v) for v in usable)
+            raise ValueError(
+                f"of={of!r}: expected one of {known}, in bars for its absolute value as in "
+                f"'|{usable[0] if usable else 'm'}|', or a function of the dataset."
+            )
         values = abs(dataset[name]) if absolute else dataset[name]
     else:
         raise TypeError(f"of={of!r}: expected a variable's name or a function of the dataset.")

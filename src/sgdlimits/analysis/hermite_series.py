@@ -12,7 +12,12 @@ from sgdlimits import _validate
 
 def coefficients(name: str, values: Sequence[float]) -> tuple[float, ...]:
     """``values`` as floats without trailing zeros, or raise, by name."""
-    array = np.atleast_1d(np.asarray(values, dtype=float))
+    try:
+        array = np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}={values!r}: expected Hermite coefficients, a list of numbers from degree 0."
+        ) from error
     if array.ndim != 1 or not np.isfinite(array).all() or not array.any():
         raise ValueError(f"{name}={values!r}: expected finite numbers, not all 0.")
     return tuple(float(x) for x in np.trim_zeros(array, "b"))

@@ -60,6 +60,8 @@ def _new(component: tuple[int, ...], seen: set[int]) -> int:
 
 def _check(components: Iterable[Component]) -> list[tuple[int, ...]]:
     listed = [tuple(component) for component in components]
+    if isinstance(components, str):
+        raise TypeError(f"components={components!r}: expected tuples with a degree a coordinate.")
     for component in listed:
         if len(component) != len(listed[0]):
             raise ValueError(

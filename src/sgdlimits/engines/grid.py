@@ -44,7 +44,7 @@ class Grid(NamedTuple):
                 raise ValueError("record: expected a number, or a list of finite times.")
             if wanted.size and (wanted.min() < 0 or wanted.max() > time * (1 + 1e-12)):
                 raise ValueError(
-                    f"record: times from {wanted.min()!r} to {wanted.max()!r} given, expected "
+                    f"record: times from {wanted.min():.6g} to {wanted.max():.6g} given, expected "
                     f"between 0 and time={time!r}."
                 )
             steps = np.concatenate([[0], np.rint(wanted / delta).astype(np.int64), [last]])

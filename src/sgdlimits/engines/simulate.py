@@ -161,7 +161,10 @@ def simulate(
     if engine == "sgd":
         size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
         lane = lane_of_vectors(runs, size)
-        memory.check_fits("sgd", 48.0 * lane * size, "lower dim, or use engine='chain'")
+        what = "literal=True" if literal else "engine='sgd'"
+        memory.check_fits(
+            f"{what} at dim={dim}", 48.0 * lane * size, "lower dim, or use engine='chain'"
+        )
         own_start = initial is None and model.starts_from_parameters
         run_lane = partial(_sgd_lane, model, sgd, dim, seed, dtype, literal, own_start)
         work = float(grid.steps[-1])
@@ -302,6 +305,7 @@ def _check_model(model: object, sgd: object) -> None:
     if not isinstance(sgd, OnlineSGD):
         named = isinstance(sgd, str) and sgd in ENGINES
         hint = f"; choose an engine by engine={sgd!r}" if named else ""
+        hint = "; call it first: OnlineSGD()" if sgd is OnlineSGD else hint
         raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD{hint}.")
     model.check_algorithm(sgd)  # type: ignore[attr-defined]
 

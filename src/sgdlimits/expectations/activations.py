@@ -130,6 +130,7 @@ class Activation(AbstractActivation):
 
     Raises:
         TypeError: if ``function`` is not callable.
+        ValueError: if JAX cannot trace it, or it is not elementwise.
     """
 
     function: Elementwise = eqx.field(static=True)
@@ -138,6 +139,15 @@ class Activation(AbstractActivation):
     def __init__(self, function: Elementwise, kinks: Sequence[float] = ()):
         if not callable(function):
             raise TypeError(f"function={function!r}: expected a function of one variable.")
+        try:
+            shape = jax.eval_shape(function, jax.ShapeDtypeStruct((2,), float)).shape
+        except Exception as error:
+            raise ValueError(
+                f"function={function!r}: expected an elementwise function written in JAX, such as "
+                f"jax.numpy.tanh; it failed: {str(error).splitlines()[0]}"
+            ) from error
+        if shape != (2,):
+            raise ValueError(f"function={function!r}: turns shape (2,) into {shape}.")
         self.function = function
         self.at = tuple(_validate.number("kinks", kink) for kink in kinks)
 

@@ -5,8 +5,7 @@ from sgdlimits.models.committees_zoo import committee, phase_retrieval, single_i
 from sgdlimits.models.mixtures_zoo import binary_gmm, k_gmm, xor_gmm
 from sgdlimits.models.spiked_tensor import SpikedTensor
 
-#: Every model a configuration file can name: a class, or a function that builds one. A new model
-#: adds itself here and nowhere else.
+#: Every model a configuration file can name: a class, or a function that builds one.
 MODELS = {
     "SpikedTensor": SpikedTensor,
     "binary_gmm": binary_gmm,

@@ -290,4 +290,5 @@ Model = AbstractModel[Any]
 def check_model(model: object) -> None:
     """Raise TypeError unless ``model`` is one."""
     if not isinstance(model, AbstractModel):
-        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor().")
+        hint = "; call it first" if callable(model) else ""
+        raise TypeError(f"model={model!r}: expected a model such as SpikedTensor(){hint}.")

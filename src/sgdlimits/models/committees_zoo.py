@@ -51,11 +51,11 @@ class NoRule(AbstractRule):
 
 
 def committee(
-    width: int,
-    teacher_width: int,
+    width: int = 8,
+    teacher_width: int = 4,
     activation: ActivationLike = "erf",
     teacher_activation: ActivationLike | None = None,
-    noise: float = 0.0,
+    noise: float = 1e-3,
     teacher_gram: ArrayLike | None = None,
     teacher_second_layer: ArrayLike | None = None,
     train_second_layer: bool = False,

@@ -47,7 +47,7 @@ class MonteCarlo(eqx.Module):
         seed: of all of it.
 
     Raises:
-        TypeError, ValueError: unless dim >= 1, points >= 2, samples >= 2 and seed >= 0.
+        TypeError, ValueError: unless dim >= 1, points >= 1, samples >= 2 and seed >= 0.
     """
 
     dim: int = eqx.field(static=True, default=200)
@@ -376,7 +376,8 @@ def _checked_names(
         raise TypeError(f"initial: gives {parameters}, expected floating-point arrays.")
     value = jax.eval_shape(lambda x: loss(x, sample(key, dim)), parameters)
     if getattr(value, "shape", None) != ():
-        raise ValueError(f"loss: gives {value} for one sample, expected a scalar.")
+        given = f"shape {value.shape}" if hasattr(value, "shape") else repr(value)
+        raise ValueError(f"loss: gives {given} for one sample, expected a scalar.")
     order: list[str] = []  # JAX would sort them
 
     def ordered(x: PyTree) -> Any:

@@ -33,7 +33,8 @@ def check_overlaps(u: object, template: Statistics, gram: Float[Array, "r r"]) -
             raise ValueError(f"statistics: {name} must be finite.")
     Q = np.asarray(u.Q)
     if not np.allclose(Q, np.swapaxes(Q, -1, -2), atol=1e-9):
-        raise ValueError("statistics: Q must be symmetric.")
+        most = np.abs(Q - np.swapaxes(Q, -1, -2)).max()
+        raise ValueError(f"statistics: Q must be symmetric; |Q_ij - Q_ji| is up to {most:.3g}.")
     rest = np.linalg.eigvalsh(np.asarray(u.R_perp(jnp.asarray(gram))))
     scale = 1 + np.abs(np.trace(Q, axis1=-2, axis2=-1))
     if rest.size and (rest.min(-1) < -1e-8 * scale).any():

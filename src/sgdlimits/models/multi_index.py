@@ -126,7 +126,15 @@ class MultiIndexModel(AbstractModel[Statistics]):
         self.rule = rule_for(network.width, tolerance) if rule is None else rule
         label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
-        shape = jax.eval_shape(lambda v, s, y: loss(network.function(v, s), y), v, s, label).shape
+        try:
+            shape = jax.eval_shape(
+                lambda v, s, y: loss(network.function(v, s), y), v, s, label
+            ).shape
+        except Exception as error:
+            raise ValueError(
+                f"network, loss: failed at v of length {network.layer}, {network.width} "
+                f"preactivations s and a label of length {len(data.labels[0])}: {error}"
+            ) from error
         if shape != ():
             raise ValueError(f"loss: gives shape {shape} for one sample, expected a scalar.")
 

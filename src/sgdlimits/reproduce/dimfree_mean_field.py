@@ -66,7 +66,7 @@ def mean_field(work: Workspace) -> tuple[Figure, list[Check]]:
 
 def _pair(work: Workspace, p: int, runs: int) -> tuple[xr.Dataset, xr.Dataset]:
     """Full ODE, and reduced equations from what they keep of the same starts; d = p."""
-    model, sgd = committee(p, 1, "square"), OnlineSGD(1.0)
+    model, sgd = committee(p, 1, "square", noise=0.0), OnlineSGD(1.0)
     record = np.linspace(0, _LAST * p, 41)
     options = {"dim": p + 1, "time": _LAST * p, "runs": runs, "record": record}
     full = work.simulate(f"full-{p}", model, sgd, "ode", **options)
@@ -82,7 +82,7 @@ def _wide(work: Workspace) -> xr.Dataset:
     """Five thousand neurons in d = 100 by the reduced equations alone."""
     p = 5000
     return work.simulate(
-        "wide", committee(p, 1, "square"), OnlineSGD(1.0), "mean_field", dim=100,
+        "wide", committee(p, 1, "square", noise=0.0), OnlineSGD(1.0), "mean_field", dim=100,
         time=_LAST * p, record=np.linspace(0, _LAST * p, 61),
     )  # fmt: skip
 

@@ -103,7 +103,7 @@ def _check_times(ratios: np.ndarray, learned: np.ndarray) -> list[Check]:
 def _check_engine(work: Workspace, layer: np.ndarray, axis: Axes) -> Check:
     """The mean-field engine on the sphere, without what vanishes as p -> infinity, is the same."""
     model = committee(
-        _NEURONS, 1, Hermite(_STUDENT), Hermite(_TEACHER), train_second_layer=True,
+        _NEURONS, 1, Hermite(_STUDENT), Hermite(_TEACHER), noise=0.0, train_second_layer=True,
         second_layer=layer,
     )  # fmt: skip
     start = MeanFieldStatistics(

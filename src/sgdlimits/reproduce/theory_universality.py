@@ -100,7 +100,7 @@ def _limit(work: Workspace, sgd: OnlineSGD, dim: int) -> xr.Dataset:
     """The Gaussian ODE of m and q from the start that all runs share."""
     start = Statistics(np.zeros(0), [[_OVERLAP]], [[1.0]])
     ode = work.simulate(
-        f"ode-{dim}", committee(1, 1, "erf"), sgd, "ode", dim=dim, time=_TIME, runs=1,
+        f"ode-{dim}", committee(1, 1, "erf", noise=0.0), sgd, "ode", dim=dim, time=_TIME, runs=1,
         initial=start, record=21,
     )  # fmt: skip
     return xr.Dataset(

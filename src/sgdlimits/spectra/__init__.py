@@ -23,6 +23,7 @@ _HOME = {
     "alignment": "alignments",
     "principal_space": "alignments",
     "PrincipalSpace": "alignments",
+    "TieWarning": "alignments",
     "lives_in": "alignments",
     "matrix_lives_in": "alignments",
     "asymptotic": "block_spectrum",
@@ -47,6 +48,7 @@ __all__ = [*_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from sgdlimits.spectra.alignments import PrincipalSpace as PrincipalSpace
+    from sgdlimits.spectra.alignments import TieWarning as TieWarning
     from sgdlimits.spectra.alignments import alignment as alignment
     from sgdlimits.spectra.alignments import lives_in as lives_in
     from sgdlimits.spectra.alignments import matrix_lives_in as matrix_lives_in

@@ -145,6 +145,8 @@ def _check(model: object, sgd: object) -> None:
 
 def _check_dims(model: AbstractModel, dims: Sequence[int]) -> list[int]:
     smallest = model.minimum_dim
+    if np.ndim(dims) != 1:
+        raise TypeError(f"dims={dims!r}: expected two or more increasing dimensions.")
     result = [_validate.integer("dims", dim, smallest) for dim in dims]
     if len(result) < 2 or any(b <= a for a, b in pairwise(result)):
         raise ValueError(f"dims={list(dims)!r}: expected two or more increasing dimensions.")
