@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sgdlimits as sl
+from sgdlimits.expectations.rules import TruncatedGauss
 
 pytestmark = pytest.mark.usefixtures("as_users_run")
 
@@ -260,6 +261,49 @@ def test_switches(name, call, value):
             "student='erf': expected Hermite coefficients",
         ),
         (lambda: sl.leap("z1"), "components='z1': expected tuples"),
+        (lambda: _wide(initial=_wide_start(v=[1.0, 1.0])), "v has shape (2,), expected (0,)"),
+        (lambda: _wide(initial=_wide_start(q=[np.nan, 1.0])), "q has shape (2,), expected (2,)"),
+        (lambda: _wide(initial=_wide_start(q=[4.0, 1.0])), "spherical=True keeps them at 1"),
+        (lambda: _wide(risk="x"), "risk='x': expected"),
+        (lambda: sl.compare(_DATASET, _DATASET, level=2), "level=2.0: expected a probability"),
+        (
+            lambda: sl.compare(_DATASET, _DATASET.assign(m=_DATASET.m.expand_dims(neuron=2))),
+            "m has dims {'neuron': 2}, and in the simulation {}",
+        ),
+        (
+            lambda: sl.explosion_probability(
+                sl.phase_retrieval(), sl.OnlineSGD(), dim=9, time=1.0, engine="mean_field"
+            ),
+            "engine='mean_field': expected one of",
+        ),
+        (
+            lambda: sl.effective_dynamics(sl.binary_gmm()).basin_probabilities(
+                dim=50, runs=2, engine="mean_field", time=1.0
+            ),
+            "engine='mean_field': expected one of",
+        ),
+        (lambda: _softmax(rule="x"), "rule='x': expected TruncatedGauss or QuasiMonteCarlo"),
+        (lambda: _softmax(rule=TruncatedGauss(3, 4)), "the network has 2 preactivations"),
+        (lambda: _softmax(rule=TruncatedGauss(2, 4), kinks=(0.0, 1.0)), "2 kinks, and Gauss rules"),
+        (
+            lambda: sl.committee(2, 1, rule=TruncatedGauss(2, 4)),
+            "expected one of 3 dimensions, width + teachers",
+        ),
+        (
+            lambda: sl.effective_dynamics(_softmax(rule=TruncatedGauss(2, 1))).drift_error(
+                sl.Statistics([], np.eye(2), 2 * np.eye(2))
+            ),
+            "it has no error estimate",
+        ),
+        (lambda: sl.MonteCarlo(seed=1.5), "seed=1.5: expected an integer"),
+        (
+            lambda: sl.effective_dynamics(sl.xor_gmm()).one_step_moments(
+                sl.Statistics(np.ones(4), np.zeros((4, 2)), np.eye(4)), 5
+            ),
+            "dim=5: expected an integer that is at least 6",
+        ),
+        (lambda: sl.initial(_MODEL, 20, 3, 0, sgd="x"), "sgd='x': expected an OnlineSGD"),
+        (lambda: sl.SingleIndexSphere([0, 1], [0, 1], 0.1).escape_time(99, 7.0), "below 1"),
     ],
 )
 def test_messages(call, words):
@@ -271,6 +315,36 @@ def test_a_saddle_that_is_stable_is_refused():
     dynamics = sl.effective_dynamics(sl.SpikedTensor(snr=0.5))
     with pytest.raises(ValueError, match=r"m does not grow there \(rate -2\)"):
         sl.escape_law(dynamics, sl.SpikedStatistics(0.0, 1.0), "m", 0.3, 100)
+
+
+def _wide(**changes):
+    given = {"engine": "mean_field", "dim": 50, "time": 0.1, **changes}
+    return sl.simulate(sl.committee(2, 1), sl.OnlineSGD(spherical=True), **given)
+
+
+def _wide_start(**changes):
+    parts = {"v": [], "M": [[0.0], [0.0]], "q": [1.0, 1.0], **changes}
+    return sl.MeanFieldStatistics(**{name: np.array(value) for name, value in parts.items()})
+
+
+def _softmax(rule, kinks=()):
+    return sl.MultiIndexModel(
+        data=sl.GaussianMixture(np.eye(2), np.eye(2)),
+        network=sl.Network(lambda v, s: s, width=2, layer=0, kinks=kinks),
+        loss=lambda output, label: jnp.sum((output - label) ** 2),
+        rule=rule,
+    )
+
+
+def test_two_kinks_take_quasi_monte_carlo_points():
+    model = _softmax(None, kinks=(0.0, 1.0))
+    drift = sl.effective_dynamics(model).drift(sl.Statistics([], np.eye(2), 2 * np.eye(2)))
+    assert np.isfinite(drift.vector).all()
+
+
+def test_wide_committees_leave_the_risk_out_if_told():
+    assert "risk" in _wide()
+    assert "risk" not in _wide(risk=False)
 
 
 # -- what would not fit in memory ------------------------------------------------------------------

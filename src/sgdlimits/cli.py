@@ -92,7 +92,7 @@ def _reproduce_one(name: str, folder: Path, full: bool, seed: int) -> int:
     typer.echo(f"{name}: {ENTRIES[name].title}")
     try:
         checks = reproduce(name, folder, full=full, seed=seed)
-    except (ValueError, TypeError, FileExistsError) as error:
+    except (ValueError, TypeError, OSError) as error:
         _refuse(str(error))
     except KeyboardInterrupt:
         _interrupted()
@@ -115,7 +115,7 @@ def simulate(
         from sgdlimits.engines.simulate import simulate
 
         dataset = simulate(**arguments, out=out)
-    except (ValueError, TypeError, FileExistsError, FileNotFoundError) as error:
+    except (ValueError, TypeError, OSError) as error:
         _refuse(str(error))
     except KeyboardInterrupt:
         _interrupted()

@@ -34,3 +34,9 @@ def test_bad_input_is_refused():
         sl.regime(-1, 0)
     with pytest.raises(ValueError, match="step_exponent"):
         sl.regime(0, float("nan"))
+
+
+def test_boundaries_are_met_by_sums_that_round():
+    assert 0.2 - 0.7 != -0.5
+    assert sl.regime(0.2, -0.7).name == "no ODE"
+    assert sl.regime(0.3, -(0.1 + 0.2)).name == "plateau"

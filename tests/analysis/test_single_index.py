@@ -142,3 +142,14 @@ def test_bad_input_is_refused():
         sl.SingleIndexSphere([0, 1.0], [0, 1.0], 0)
     with pytest.raises(ValueError, match="level"):
         _pure(2, 0.1).ode_time(0.1, 1.0)
+
+
+def test_an_odd_part_of_the_student_takes_the_symmetry_away():
+    # Products of coefficients are even, but the self term knows the student's odd part.
+    mixed = sl.SingleIndexSphere([0, 1.0, 1.0], [0, 0, 1.0, 1.0], 0.02)
+    drift = mixed.drift(0.3) + mixed.drift(-0.3)
+    assert abs(drift) > 1e-3
+    assert mixed.noisy_time(100, 0.4, 0.2) != pytest.approx(mixed.noisy_time(100, 0.4, -0.2))
+    even = sl.SingleIndexSphere([0, 0, 1.0], [0, 0, 1.0, 1.0], 0.02)
+    assert even.drift(0.3) == pytest.approx(-even.drift(-0.3))
+    assert even.noisy_time(100, 0.4, 0.2) == even.noisy_time(100, 0.4, -0.2)

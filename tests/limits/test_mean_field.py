@@ -133,7 +133,7 @@ def test_others_are_refused(as_users_run):
         sl.simulate(sl.SpikedTensor(snr=1.0), engine="mean_field", dim=50, time=1.0)
     model = sl.committee(2, 8, jax.nn.gelu, noise=0.0)
     negative = MeanFieldStatistics([], [[0.1], [0.2]], [0.5, -0.1])
-    with pytest.raises(ValueError, match="q at least 0"):
+    with pytest.raises(ValueError, match=r"q is -0.1 somewhere, expected at least 0"):
         sl.simulate(sl.phase_retrieval(2), engine="mean_field", dim=9, time=1.0, initial=negative)
     with pytest.raises(ValueError, match=r"mean_field=.*with engine='mean_field'"):
         sl.simulate(model, dim=50, time=1.0, mean_field=MeanField())

@@ -92,6 +92,7 @@ def basin_probabilities(
 ) -> BasinProbabilities:
     """``EffectiveDynamics.basin_probabilities``."""
     radius = _validate.positive("radius", radius)
+    _validate.one_of("engine", engine, ("sgd", "chain", "sde", "ode"))
     model = dynamics.model.zero_noise()
     resting = effective_dynamics(model, dynamics.sgd)
     if components is not None and not components:
@@ -109,7 +110,8 @@ def basin_probabilities(
     ends = model.statistics_class(**{name: np.asarray(last[name]) for name in names})
     alive = np.isfinite(np.asarray(ends.vector)).all(-1)
     component_of = np.full(runs, -1)
-    rested = _follow(resting, ends[np.flatnonzero(alive)], time)
+    # Time steps of the SDE may leave the domain.
+    rested = _follow(resting, model.admissible(ends[np.flatnonzero(alive)]), time)
     distances = np.stack([component.distance(rested) for component in components])
     nearest = distances.argmin(0)
     near = np.take_along_axis(distances, nearest[None], 0)[0] <= radius

@@ -155,6 +155,8 @@ def compare(
         TypeError, ValueError: if the times differ, nothing is shared, or runs diverged.
     """
     level = _validate.positive("level", level)
+    if level >= 1:
+        raise ValueError(f"level={level!r}: expected a probability below 1.")
     allowed = _validate.nonnegative("allowed", allowed)
     for name, dataset in (("simulation", simulation), ("theory", theory)):
         if (
@@ -192,7 +194,8 @@ def compare(
         {"statistic": labels, "time": times, "run": simulation["run"].values},
         {"paired": int(paired), "level": level, "allowed": allowed},
     )
-    dim = int(simulation.attrs.get("dim", 1))
+    dim = simulation.attrs.get("dim")
+    dim = int(dim) if isinstance(dim, int | np.integer) else 1  # limits have none
     return Comparison(dataset, paired, level, allowed, dim)
 
 
@@ -230,6 +233,16 @@ def _shared(one: xr.Dataset, other: xr.Dataset, names: Sequence[str] | None) -> 
     unknown = set(wanted) - set(usable)
     if unknown or not wanted:
         raise ValueError(f"statistics={wanted!r}: expected names among {', '.join(usable)}.")
+    for name in wanted:
+        ours, theirs = (
+            {dim: size for dim, size in x[name].sizes.items() if dim not in ("run", "time")}
+            for x in (one, other)
+        )
+        if ours != theirs:
+            raise ValueError(
+                f"theory: {name} has dims {theirs}, and in the simulation {ours}; they are results "
+                "of different models."
+            )
     return wanted
 
 

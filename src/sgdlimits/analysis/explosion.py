@@ -83,6 +83,7 @@ def explosion_probability(
     """
     check_model(model)
     bound = _validate.positive("bound", bound)
+    _validate.one_of("engine", engine, ("sgd", "chain", "sde", "ode"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)  # it is what is counted
         dataset = simulate(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from sgdlimits import _validate
 
+_SAME = 1e-12  # distance of a sum of exponents from a boundary that is rounding
+
 
 @dataclass(frozen=True)
 class Regime:
@@ -47,11 +49,11 @@ def regime(width_exponent: float, step_exponent: float) -> Regime:
     """
     kappa = _validate.nonnegative("width_exponent", width_exponent)
     total = kappa + _validate.number("step_exponent", step_exponent)
+    if abs(total) < _SAME:
+        return Regime("plateau", "ODE with noise term", 1.0, 0.0)
     if total > 0:
         return Regime("perfect learning", "gradient flow without noise", 1 + total, -total)
-    if total == 0:
-        return Regime("plateau", "ODE with noise term", 1.0, 0.0)
-    if total > -0.5:
+    if total > -0.5 + _SAME:
         return Regime("bad learning", "noise term alone: norms inflate", 1 + 2 * total, None)
     return Regime("no ODE", "jumps of order one", 0.0, None)
 

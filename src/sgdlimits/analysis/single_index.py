@@ -183,6 +183,8 @@ class SingleIndexSphere:
         """
         dim = _validate.integer("dim", dim, 2)
         level = _validate.positive("level", level)
+        if level >= 1:
+            raise ValueError(f"level={level!r}: expected an overlap below 1.")
         k = self.information_exponent
         leading = float(hermite_series.products(self.student, self.teacher)[k])
         if k == 1:
@@ -205,8 +207,8 @@ class SingleIndexSphere:
         """
         dim = _validate.integer("dim", dim, 2)
         start = _validate.number("start", start)
-        both = hermite_series.products(self.student, self.teacher)
-        even = not both[1::2].any()
+        # One of them even: the drift is odd and the variance even in m.
+        even = not any(self.student[1::2]) or not any(self.teacher[1::2])
         return mean_passage_time(
             lambda m: float(self.drift(m)),
             lambda m: float(self.variance(m)) / dim,

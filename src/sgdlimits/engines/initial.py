@@ -51,7 +51,15 @@ def initial(
     """
     dim = check_dim(model, dim)
     runs = _validate.integer("runs", runs, 1)
-    seed = check_seed(seed)
+    if sgd is not None and not isinstance(sgd, OnlineSGD):
+        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
+    return draw_initial(model, dim, np.arange(runs), check_seed(seed), sgd)
+
+
+def draw_initial(
+    model: AbstractModel[S], dim: int, numbers: np.ndarray, seed: int, sgd: OnlineSGD | None
+) -> S:
+    """``initial`` of the runs with these numbers; nothing is checked."""
     constants = model.initial_constants(dim)
     drawn = jax.tree.map(
         jnp.asarray,
@@ -59,7 +67,7 @@ def initial(
             lambda numbers: _draw(
                 model, run_keys(seed, "initial", numbers), jnp.asarray(float(dim)), constants
             ),
-            np.arange(runs),
+            numbers,
             LARGE,
         ),
     )

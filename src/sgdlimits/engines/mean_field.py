@@ -18,6 +18,7 @@ from sgdlimits.limits.mean_field import MeanField, MeanFieldStatistics, check_no
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.committee import Committee
 from sgdlimits.models.overlaps import Statistics
+from sgdlimits.models.rows import ON_SPHERE
 from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.randomness.chi_square import ChiSquare
 from sgdlimits.randomness.streams import run_keys
@@ -25,7 +26,7 @@ from sgdlimits.randomness.streams import run_keys
 RTOL, ATOL = 1e-8, 1e-10
 
 
-def check_model(model: AbstractModel, dim: object) -> int:
+def check_dim(model: AbstractModel, dim: object) -> int:
     """Return ``dim``, or raise unless ``model`` is a committee and some dimension is left."""
     if not isinstance(model, Committee):
         raise ValueError(
@@ -56,9 +57,22 @@ def start(
     if not isinstance(given, MeanFieldStatistics):
         raise TypeError(f"initial={given!r}: expected Statistics or MeanFieldStatistics.")
     shape, runs = given.batch_shape, len(numbers)
-    expected = (model.width, model.teacher_width)
-    if given.M.shape[len(shape) :] != expected or bool((np.asarray(given.q) < 0).any()):
-        raise ValueError(f"initial: expected M of shape {expected} and q at least 0.")
+    p, k = model.width, model.teacher_width
+    expected = {"v": (p if model.train_second_layer else 0,), "M": (p, k), "q": (p,)}
+    for name, one in expected.items():
+        value = np.asarray(getattr(given, name))
+        if value.shape[len(shape) :] != one or not np.isfinite(value).all():
+            raise ValueError(
+                f"initial: {name} has shape {value.shape[len(shape) :]}, expected {one} and finite."
+            )
+    if (np.asarray(given.q) < 0).any():
+        raise ValueError(f"initial: q is {np.min(given.q):.3g} somewhere, expected at least 0.")
+    norm2 = np.asarray(_norms(model, given))
+    if sgd.spherical and (np.abs(norm2 - 1) > ON_SPHERE).any():
+        raise ValueError(
+            f"initial: rows of norm² {norm2.min():.6g} to {norm2.max():.6g}, but spherical=True "
+            "keeps them at 1."
+        )
     if shape not in ((), (runs,)):
         raise ValueError(f"initial has batch shape {shape}: expected one state, or one per run.")
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (runs, *x.shape[len(shape) :])), given)
@@ -72,9 +86,14 @@ def _random(model: Committee, key: Array, dim: Array, law: ChiSquare) -> MeanFie
 
 
 def _unit(model: Committee, u: MeanFieldStatistics) -> MeanFieldStatistics:
-    inside = jnp.einsum("...ik,kl,...il->...i", u.M, jnp.linalg.inv(jnp.asarray(model.gram)), u.M)
-    norm2 = u.q + inside
+    norm2 = _norms(model, u)
     return MeanFieldStatistics(u.v, u.M / jnp.sqrt(norm2)[..., None], u.q / norm2)
+
+
+def _norms(model: Committee, u: MeanFieldStatistics) -> Float[Array, "*batch neurons"]:
+    """q_i + M_i P^-1 M_iᵀ."""
+    inverse = jnp.linalg.inv(jnp.asarray(model.gram))
+    return u.q + jnp.einsum("...ik,kl,...il->...i", u.M, inverse, u.M)
 
 
 def run_mean_field(

@@ -1,6 +1,5 @@
 """One labelled result for every engine."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -97,17 +96,3 @@ def attributes(config: dict[str, Any]) -> dict[str, Any]:
         "config": canonical(config),
         "identity": identity(config),
     }
-
-
-def config_of(dataset: xr.Dataset) -> dict[str, Any]:
-    """The inputs that a result records, checked against its identity.
-
-    Raises:
-        ValueError: if the dataset has no provenance or its inputs were edited.
-    """
-    if "config" not in dataset.attrs or "identity" not in dataset.attrs:
-        raise ValueError("dataset: expected a result of simulate, with attrs config and identity.")
-    config = json.loads(dataset.attrs["config"])
-    if identity(config) != dataset.attrs["identity"]:
-        raise ValueError("dataset: its identity does not match its inputs; it was altered.")
-    return config

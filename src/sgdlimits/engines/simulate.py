@@ -17,8 +17,7 @@ from sgdlimits.engines import mean_field as reduced
 from sgdlimits.engines import memory, sde
 from sgdlimits.engines.chain import run_chain
 from sgdlimits.engines.grid import Grid
-from sgdlimits.engines.initial import check_dim
-from sgdlimits.engines.initial import initial as initial_law
+from sgdlimits.engines.initial import check_dim, draw_initial
 from sgdlimits.engines.lanes import (
     lane_of_diffusions,
     lane_of_solutions,
@@ -127,7 +126,7 @@ def simulate(
     _check_model(model, sgd)
     engine = _validate.one_of("engine", engine, ENGINES)
     if engine == "mean_field":
-        dim = reduced.check_model(model, dim)
+        dim = reduced.check_dim(model, dim)
     else:
         dim = check_dim(model, dim)
     if mean_field is not None and (engine != "mean_field" or not isinstance(mean_field, MeanField)):
@@ -137,12 +136,16 @@ def simulate(
     _validate.one_of("dtype", dtype, ("float64", "float32"))
     _validate.boolean("literal", literal)
     _check_options(engine, dtype, literal, dt)
+    dt = None if dt is None else _validate.positive("dt", dt)
     _check_chain(model, engine)
     _check_places(progress, out)
     observers = check_observers(observe, engine, keeps=out is not None)
     grid = Grid.create(time, sgd.delta(dim), record)
     numbers, seed = _check_runs(runs, first_run, seed)
     config = _config(model, sgd, engine, dim, numbers, seed, initial, grid, dtype, literal, dt)
+    wants_risk = _wants_risk(model, risk)
+    if risk is not None:
+        config["risk"] = risk
     observing = None
     if observers:
         config["observe"] = [describe(o) if out is not None else repr(o) for o in observers]
@@ -151,12 +154,13 @@ def simulate(
     if engine == "mean_field":
         reduction = MeanField() if mean_field is None else mean_field
         config["mean_field"] = describe(reduction)
-        assert isinstance(model, Committee)  # check_model has seen to it
+        assert isinstance(model, Committee)  # check_dim has seen to it
         begin = reduced.start(model, sgd, initial, dim, numbers, seed)
         _check_records(begin[0], runs, grid)
         lane = lane_of_solutions(runs)
         run_lane = partial(_mean_field_lane, reduction, model, sgd)
         finish = partial(reduced.with_mean_field_risk, model=model, reduction=reduction)
+        finish = finish if wants_risk else None
         return _run(run_lane, lane, begin, numbers, grid, config, 1.0, progress, out, finish)
     if engine == "sgd":
         size = model.literal_sample_size(dim) if literal else _vector_size(model, dim)
@@ -173,7 +177,7 @@ def simulate(
         run_lane = partial(_chain_lane, model, sgd, dim, seed)
         work = float(grid.steps[-1])
     elif engine == "sde":
-        dt = sde.default_dt(sgd.delta(dim)) if dt is None else _validate.positive("dt", dt)
+        dt = sde.default_dt(sgd.delta(dim)) if dt is None else dt
         diffusion = WeakNoiseDiffusion(model, sgd, dim)
         lane = lane_of_diffusions(runs, diffusion.noise_model.expectation_size)
         run_lane = partial(_diffusion_lane, diffusion, seed, dt)
@@ -184,9 +188,7 @@ def simulate(
         work = 1.0
     _check_records(model.template, runs, grid)
     start = _start(model, sgd, initial, dim, numbers, seed)
-    finish = partial(with_risk, model=model) if _wants_risk(model, risk) else None
-    if risk is not None:
-        config["risk"] = risk
+    finish = partial(with_risk, model=model) if wants_risk else None
     return _run(
         run_lane, lane, start, numbers, grid, config, work, progress, out, finish, observing
     )
@@ -232,7 +234,7 @@ def sample_diffusion(
         "dim": dynamics.dim or "limit",
         "scaled": list(dynamics.scaled_names),
         "centre": describe(dynamics.centre),
-        "runs": runs,
+        "runs": len(numbers),
         "seed": seed,
         "initial": describe(initial),
         "steps": describe(grid.steps),
@@ -365,8 +367,7 @@ def _start(
     seed: int,
 ) -> AbstractStatistics:
     if given is None:
-        everyone = initial_law(model, dim, int(numbers[-1]) + 1, seed, sgd)
-        return everyone[int(numbers[0]) :]
+        return draw_initial(model, dim, numbers, seed, sgd)
     if not isinstance(given, model.statistics_class):
         name = model.statistics_class.__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {type(model).__name__} from.")
@@ -495,5 +496,5 @@ def _warn_of_divergence(dataset: xr.Dataset) -> None:
             f"{gone.size} of {times.size} runs diverged, first run {int(dataset.run[first])} at "
             f"time {times[first]:.6g}; they are NaN from then on (variable 'diverged').",
             DivergenceWarning,
-            stacklevel=4,
+            stacklevel=5,  # the caller of simulate
         )

@@ -225,10 +225,12 @@ class TruncatedGauss(AbstractRule):
         z = jnp.stack([column.ravel() for column in columns])
         return Nodes(z[None], weight.reshape(1, -1))
 
-    def coarser(self) -> "TruncatedGauss":
-        """One node a side less."""
+    def coarser(self) -> "TruncatedGauss | None":
+        """One node a side less; None if there is only one."""
+        if max(self.orders) == 1:
+            return None
         if isinstance(self.order, int):
-            return TruncatedGauss(self.dim, max(1, self.order - 1))
+            return TruncatedGauss(self.dim, self.order - 1)
         return TruncatedGauss(self.dim, [max(1, n - 1) for n in self.order])
 
 
@@ -267,8 +269,9 @@ _MOST_LOG2 = 17
 def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
     """The cheapest rule whose measured errors are below ``tolerance``.
 
-    Without a tolerance: Gauss rules of a few thousand nodes up to five dimensions, 8 scrambles of
-    2^12 Sobol points above. Errors depend on the state; ``drift_error`` estimates them there.
+    Without a tolerance: Gauss rules of up to 15 000 nodes in four dimensions and 37 000 in five, 8
+    scrambles of 2^12 Sobol points above. Errors depend on the state; ``drift_error`` estimates them
+    there.
 
     Raises:
         ValueError: if no rule that was measured reaches the tolerance.
@@ -277,14 +280,15 @@ def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
         known = dim in _DEFAULT
         return TruncatedGauss(dim, _DEFAULT[dim]) if known else QuasiMonteCarlo(dim, _DEFAULT_LOG2)
     tolerance = _validate.positive("tolerance", tolerance)
-    for order, error in _GAUSS_ERRORS.get(dim, {}).items():
-        if error <= tolerance:
-            return TruncatedGauss(dim, order)
+    measured = _GAUSS_ERRORS.get(dim, {})
+    rules = [TruncatedGauss(dim, order) for order, error in measured.items() if error <= tolerance]
+    if rules:
+        return min(rules, key=lambda rule: rule.count)
     if dim not in _GAUSS_ERRORS:
         for log2_nodes in range(8, _MOST_LOG2 + 1):
             if _sobol_error(log2_nodes) <= tolerance:
                 return QuasiMonteCarlo(dim, log2_nodes)
-    best = min([*_GAUSS_ERRORS.get(dim, {}).values(), _sobol_error(_MOST_LOG2)])
+    best = min([*measured.values(), _sobol_error(_MOST_LOG2)])
     raise ValueError(
         f"tolerance={tolerance!r}: the best error that was measured in {dim} dimensions is "
         f"{best:.1e}; raise it, or give a rule of your own, such as TruncatedGauss({dim}, order)."

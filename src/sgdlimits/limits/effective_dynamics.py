@@ -85,7 +85,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
         ``mean / delta`` tends to ``drift`` and ``step * covariance / delta**2`` to ``diffusion``.
         """
-        size = jnp.asarray(float(_validate.integer("dim", dim, 1)))
+        size = jnp.asarray(float(_validate.integer("dim", dim, self.model.minimum_dim)))
         return self._each(u, lambda model, sgd, u: model.one_step_moments(u, sgd, size))
 
     def _each(self, u: S, function: Callable[..., PyTree]) -> PyTree:

@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits import _validate
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.limits import fixed_point_search, stability
+from sgdlimits.limits.vector_field import check_jacobian
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.fixed_sets import FixedSet
 from sgdlimits.models.statistics import AbstractStatistics
@@ -72,6 +73,8 @@ def find(
         raise ValueError(
             f"method='formula': {type(model).__name__} has no formula here; use method='search'."
         )
+    if known is None:
+        check_jacobian(model)  # before a long search
     sets = fixed_point_search.search(model, sgd, starts, seed) if known is None else known
     sets = sorted(
         sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))

@@ -29,12 +29,17 @@ def jacobian(
     Raises:
         ValueError: if the model computes its drift in a way that has no derivative.
     """
+    check_jacobian(model)
+    return _jacobian(dynamic(model), dynamic(sgd), u.vector)
+
+
+def check_jacobian(model: AbstractModel) -> None:
+    """Raise ValueError if the model computes its drift in a way that has no derivative."""
     if not model.has_jacobian:
         raise ValueError(
             "the drift's nodes cross the network's kinks, so its derivative would miss them; give "
             "the model rule=QuasiMonteCarlo(dim, log2_nodes, split=True)."
         )
-    return _jacobian(dynamic(model), dynamic(sgd), u.vector)
 
 
 @eqx.filter_jit

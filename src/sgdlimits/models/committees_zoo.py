@@ -93,6 +93,8 @@ def committee(
     )
     if rule is not None and not isinstance(rule, AbstractRule):
         raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
+    if rule is not None and getattr(rule, "dim", p + k) != p + k:
+        raise ValueError(f"rule={rule!r}: expected one of {p + k} dimensions, width + teachers.")
     return Committee(
         student=student,
         teacher=teacher,

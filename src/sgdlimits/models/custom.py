@@ -42,7 +42,7 @@ class MonteCarlo(eqx.Module):
 
     Args:
         dim: dimension in which the moments are taken; they differ from their limit by O(1/dim).
-        points: random points of the fibre.
+        points: random points of the fibre; with one there are no standard errors (NaN).
         samples: sampled gradients at each.
         seed: of all of it.
 
@@ -60,7 +60,7 @@ class MonteCarlo(eqx.Module):
         _validate.integer("dim", self.dim, 1)
         _validate.integer("points", self.points, 1)
         _validate.integer("samples", self.samples, 2)
-        if isinstance(self.seed, int):
+        if not isinstance(self.seed, jax.Array):  # traced, where replicates have seeds
             _validate.integer("seed", self.seed, 0, 2**63 - 1)
 
 
@@ -140,7 +140,7 @@ class CustomModel(AbstractModel[NamedStatistics]):
 
     @property
     def expectation_size(self) -> int:
-        """Samples at all fibre points, times parameters."""
+        """Samples at all fibre points, times the dimension of the data."""
         return self.monte_carlo.points * self.monte_carlo.samples * self.monte_carlo.dim
 
     @property

@@ -91,7 +91,11 @@ def k_gmm(
         gram = np.eye(_validate.integer("classes", classes, 2))
     else:
         gram = np.atleast_2d(np.asarray(means_gram, dtype=float))
-        if gram.ndim != 2 or len(gram) != len(gram.T) or np.linalg.eigvalsh(gram)[0] <= 1e-10:
+        if (
+            gram.ndim != 2
+            or len(gram) != len(gram.T)
+            or (np.linalg.eigvalsh(gram)[0] <= 1e-10 * np.trace(gram))
+        ):
             raise ValueError(
                 f"means_gram={means_gram!r}: expected the Gram matrix of independent means."
             )

@@ -21,7 +21,14 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.expectations.rules import AbstractRule, Nodes, coarse_rule, rule_for
+from sgdlimits.expectations.rules import (
+    AbstractRule,
+    Nodes,
+    QuasiMonteCarlo,
+    TruncatedGauss,
+    coarse_rule,
+    rule_for,
+)
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
@@ -124,6 +131,17 @@ class MultiIndexModel(AbstractModel[Statistics]):
         self.data, self.network, self.loss = data, network, loss
         self.ridge = _validate.nonnegative("ridge", ridge)
         self.rule = rule_for(network.width, tolerance) if rule is None else rule
+        if not isinstance(self.rule, AbstractRule):
+            raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
+        if getattr(self.rule, "dim", network.width) != network.width:
+            raise ValueError(f"rule={rule!r}: the network has {network.width} preactivations.")
+        if isinstance(self.rule, TruncatedGauss) and len(network.kinks) > 1:
+            if rule is not None or tolerance is not None:
+                raise ValueError(
+                    f"network: {len(network.kinks)} kinks, and Gauss rules are for one; give "
+                    f"rule=QuasiMonteCarlo({network.width}), and no tolerance."
+                )
+            self.rule = QuasiMonteCarlo(network.width, 12)
         label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
         try:
@@ -441,6 +459,8 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
         coarser = self.rule.coarser()
         fine = self.moments(u)
+        if coarser is None and len(fine.h) < 2:
+            raise ValueError(f"rule={self.rule!r}: it has no error estimate; take a larger one.")
         if coarser is None:
             return jax.tree.map(
                 lambda x: jnp.std(x, axis=0, ddof=1) / jnp.sqrt(1.0 * len(x)), of_drift(fine)

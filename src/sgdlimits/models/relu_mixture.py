@@ -39,8 +39,8 @@ class ReluMixture(MultiIndexModel):
         __init__ = MultiIndexModel.__init__
 
     def known_fixed_points(self, sgd: OnlineSGD) -> list[FixedSet] | None:
-        """Without noise and with ridge: every component. Otherwise None."""
-        if not all(self.data.noiseless) or self.ridge == 0:
+        """Without noise, with ridge, and v trained: every component. Otherwise None."""
+        if not all(self.data.noiseless) or self.ridge == 0 or sgd.second_layer_rate == 0:
             return None
         masses = [bin_mass(float(p), float(self.ridge)) for p in self.data.probabilities]
         bins = [c for c, mass in enumerate(masses) if mass > 0]

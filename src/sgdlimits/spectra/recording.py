@@ -40,6 +40,9 @@ class TestData(eqx.Module):
     seed: int = 0
     memory: float = MEMORY
 
+    def __check_init__(self) -> None:
+        _validate.integer("count", self.count, 1)
+
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's test set."""
         return fresh_samples(
@@ -83,7 +86,7 @@ class Spectrum(eqx.Module):
         k: number of eigenvalues, and dimension of E_k.
         kinds: of "hessian" and "gradient".
         vectors: also record the eigenvectors.
-        full: also record all eigenvalues (matrices up to a size of 3000).
+        full: also record all eigenvalues, which forms the matrix.
         prefix: put before the names and dimensions, to tell several observers apart.
 
     Source: Ben Arous, Gheissari, Huang and Jagannath (2023), Figures 2.1 to 2.6.
