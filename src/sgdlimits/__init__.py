@@ -27,6 +27,8 @@ _HOME = {
     "Activation": "expectations.activations",
     "Hermite": "expectations.activations",
     "Polynomial": "expectations.activations",
+    "QuasiMonteCarlo": "expectations.rules",
+    "TruncatedGauss": "expectations.rules",
     "risk": "limits.risk",
     "MeanField": "limits.mean_field",
     "MeanFieldStatistics": "limits.mean_field",
@@ -95,6 +97,8 @@ if TYPE_CHECKING:
     from sgdlimits.expectations.activations import Activation as Activation
     from sgdlimits.expectations.activations import Hermite as Hermite
     from sgdlimits.expectations.activations import Polynomial as Polynomial
+    from sgdlimits.expectations.rules import QuasiMonteCarlo as QuasiMonteCarlo
+    from sgdlimits.expectations.rules import TruncatedGauss as TruncatedGauss
     from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
     from sgdlimits.limits.exit_time_1d import mean_exit_time as mean_exit_time

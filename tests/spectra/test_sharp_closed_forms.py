@@ -7,7 +7,7 @@ from scipy.integrate import quad
 
 import sgdlimits as sl
 from sgdlimits import spectra
-from sgdlimits.spectra.thresholds import thresholds_of_law, with_snr
+from sgdlimits.spectra.thresholds import thresholds_of_law
 from sgdlimits.spectra.weight_law import WeightLaw
 from tests.spectra.sharp_cases import softmax, xor
 
@@ -365,7 +365,7 @@ def test_bad_input_of_the_others(as_users_run):
 
 def test_with_snr_changes_nothing_else():
     model = softmax(probabilities=(0.5, 0.3, 0.2)).model
-    changed = with_snr(model, 3.0)
-    assert changed.data.snr == (3.0, 3.0, 3.0)
-    assert changed.data.probabilities == model.data.probabilities
-    assert changed.ridge == model.ridge
+    changed = model.data.with_snr(3.0)
+    assert changed.snr == (3.0, 3.0, 3.0)
+    assert changed.probabilities == model.data.probabilities
+    assert changed.coefficients == model.data.coefficients

@@ -24,11 +24,6 @@ class Rate(NamedTuple):
     low: float
     high: float
 
-    @property
-    def as_expected(self) -> bool:
-        """Whether -1/2 lies in the interval."""
-        return self.low <= -0.5 <= self.high
-
 
 @dataclass(frozen=True)
 class Comparison:

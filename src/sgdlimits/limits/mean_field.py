@@ -20,7 +20,6 @@ from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
@@ -34,6 +33,7 @@ from sgdlimits.models.committee import Committee
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
 
+_MOST_NODES = 10**6
 # Gauss nodes a side by number of teachers: smooth, and with kinks.
 _ORDERS = {1: (30, 12), 2: (16, 12), 3: (8, 8), 4: (5, 5)}
 
@@ -199,13 +199,11 @@ def _rule(model: Committee) -> AbstractRule:
     return QuasiMonteCarlo(k, 10)
 
 
-def check_nodes(model: Committee) -> int:
-    """Number of nodes; raises ValueError if the tensor grid is too large."""
-    k = model.teacher_width
-    rule = _rule(model)
-    count = math.prod(2 * n for n in rule.orders) if isinstance(rule, TruncatedGauss) else 8 * 2**10
-    if count > 10**6:
+def check_nodes(model: Committee) -> None:
+    """Raise ValueError if the tensor grid is too large."""
+    count = _rule(model).count
+    if count > _MOST_NODES:
         raise ValueError(
-            f"teacher_width={k}: {count} nodes; engine='mean_field' is for few teachers."
+            f"teacher_width={model.teacher_width}: {count} nodes; engine='mean_field' is for few "
+            "teachers."
         )
-    return int(np.int64(count))

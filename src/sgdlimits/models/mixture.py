@@ -102,6 +102,16 @@ class GaussianMixture(eqx.Module):
             if value != math.inf:
                 _validate.positive("snr", value)
 
+    def with_snr(self, snr: float) -> "GaussianMixture":
+        """The same mixture with another snr, the same in every class."""
+        return GaussianMixture(
+            np.array(self.coefficients),
+            np.array(self.labels),
+            gram=np.array(self.gram),
+            probabilities=np.array(self.probabilities),
+            snr=snr,
+        )
+
     @property
     def directions(self) -> int:
         """r, the number of rows of the frame."""

@@ -579,15 +579,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     def zero_noise(self) -> "MultiIndexModel":
         """The limit snr = inf, where there is a formula for its fixed points."""
-        points = tuple(math.inf for _ in self.data.snr)
-        data = GaussianMixture(
-            np.array(self.data.coefficients),
-            np.array(self.data.labels),
-            gram=np.array(self.data.gram),
-            probabilities=np.array(self.data.probabilities),
-            snr=np.array(points),
-        )
-        limit = dataclasses.replace(self, data=data)
+        limit = dataclasses.replace(self, data=self.data.with_snr(math.inf))
         return self if limit.known_fixed_points(OnlineSGD()) is None else limit
 
     def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:

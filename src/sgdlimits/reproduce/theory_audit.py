@@ -59,8 +59,8 @@ def audits(work: Workspace) -> tuple[Figure, list[Check]]:
     ]
     figure, axes = new_figure(1, 3, width=PAGE, height=2.9, sharey=True)
     _closure_panel(axes[0, 0], cases, reports)
-    _critical_panel(axes[0, 1], cases, reports)
-    _formula_panel(axes[0, 2], cases, reports)
+    _critical_panel(axes[0, 1], reports)
+    _formula_panel(axes[0, 2], reports)
     checks = [check for pair in zip(cases, reports, strict=True) for check in _checks(*pair)]
     return figure, checks
 
@@ -79,7 +79,7 @@ def _closure_panel(axis: Axes, cases: tuple[_Case, ...], reports: list[AuditRepo
     axis.set_title("does the drift close?")
 
 
-def _critical_panel(axis: Axes, cases: tuple[_Case, ...], reports: list[AuditReport]) -> None:
+def _critical_panel(axis: Axes, reports: list[AuditReport]) -> None:
     for row, report in enumerate(reports):
         a = report.critical
         axis.errorbar(a.exponent, row, xerr=[[a.exponent - a.low], [a.high - a.exponent]],
@@ -89,7 +89,7 @@ def _critical_panel(axis: Axes, cases: tuple[_Case, ...], reports: list[AuditRep
     axis.set_title("critical step")
 
 
-def _formula_panel(axis: Axes, cases: tuple[_Case, ...], reports: list[AuditReport]) -> None:
+def _formula_panel(axis: Axes, reports: list[AuditReport]) -> None:
     for row, report in enumerate(reports):
         for name, comparison in (report.exact or {}).items():
             first = name == "population drift"

@@ -12,7 +12,6 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
-from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.spectra.block_spectrum import asymptotic
@@ -149,7 +148,8 @@ def snr_threshold(
     index = _validate.integer("index", index, 0, model.minimum_dim - 1)
 
     def lead(log_snr: float) -> float:
-        changed = with_snr(model, float(np.exp(log_snr)))
+        data = model.data.with_snr(float(np.exp(log_snr)))
+        changed = dataclasses.replace(model, data=data)
         spectrum = asymptotic(changed, u, block, kind=kind, alpha=alpha, nodes=nodes)
         edge = spectrum.bulk.right if sign > 0 else spectrum.bulk.left
         strengths = spectrum.bulk.companion.strengths(edge.a)
@@ -161,16 +161,3 @@ def snr_threshold(
             f"bracket={bracket!r}: outlier {index} is separated at both ends or at neither."
         )
     return float(np.exp(bracketed_root(lead, *ends, 1e-8)))
-
-
-def with_snr(model: MultiIndexModel, snr: float) -> MultiIndexModel:
-    """The same model with another snr, the same in every class."""
-    data = model.data
-    changed = GaussianMixture(
-        np.array(data.coefficients),
-        np.array(data.labels),
-        gram=np.array(data.gram),
-        probabilities=np.array(data.probabilities),
-        snr=snr,
-    )
-    return dataclasses.replace(model, data=changed)

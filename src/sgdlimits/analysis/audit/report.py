@@ -32,7 +32,7 @@ class Condition(NamedTuple):
         return (self.power.below if self.strict else self.power.at_most)(self.allowed)
 
 
-class Comparison(NamedTuple):
+class FormulaCheck(NamedTuple):
     """Estimates against a model's formulas: the largest |z| of so many, and its p-value."""
 
     largest: float
@@ -66,7 +66,7 @@ class AuditReport:
     powers: dict[str, list[Power]]
     conditions: list[Condition]
     suggestions: list[Suggestion]
-    exact: dict[str, Comparison] | None
+    exact: dict[str, FormulaCheck] | None
 
     # -- verdicts ------------------------------------------------------------------------------
 
@@ -240,6 +240,6 @@ class AuditReport:
 
     def plot(self) -> "Figure":
         """Sizes and spreads of drift and corrector against n, and the scan of step sizes."""
-        from sgdlimits.analysis.audit.picture import picture
+        from sgdlimits.analysis.audit.picture import picture  # which draws reports
 
         return picture(self)

@@ -20,7 +20,7 @@ from sgdlimits.analysis.audit.closure import QUANTITIES, spreads
 from sgdlimits.analysis.audit.estimates import Estimates, estimate
 from sgdlimits.analysis.audit.points import Scene, fibre_points, random_fibres
 from sgdlimits.analysis.audit.powers import Power, fit_power
-from sgdlimits.analysis.audit.report import AuditReport, Comparison, Condition
+from sgdlimits.analysis.audit.report import AuditReport, Condition, FormulaCheck
 from sgdlimits.analysis.audit.suggestions import Candidate, suggest
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.models.statistics import AbstractStatistics
@@ -230,7 +230,7 @@ def _conditions(estimates: list[Estimates], dims: np.ndarray, scaling: float) ->
 def _against_formulas(
     model: AbstractModel, scene, estimates: list[Estimates], dims: list[int],
     targets: np.ndarray, samples: int, chosen: tuple[int, ...],
-) -> dict[str, Comparison] | None:  # fmt: skip
+) -> dict[str, FormulaCheck] | None:  # fmt: skip
     """z-scores against the model's population drift and its exact one-step mean at each dim."""
     if model.moments_are_estimates or len(chosen) != len(model.template.names):
         return None
@@ -259,10 +259,10 @@ def _z(difference: np.ndarray, error: np.ndarray, exact: np.ndarray) -> np.ndarr
     return np.where(np.abs(difference) < rounding, 0.0, difference / np.maximum(error, rounding))
 
 
-def _comparison(z: np.ndarray) -> Comparison:
+def _comparison(z: np.ndarray) -> FormulaCheck:
     largest = float(np.abs(z).max())
     p = min(1.0, 2 * float(stats.norm.sf(largest)) * z.size)
-    return Comparison(largest, int(z.size), p)
+    return FormulaCheck(largest, int(z.size), p)
 
 
 @eqx.filter_jit
