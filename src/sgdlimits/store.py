@@ -34,6 +34,7 @@ def save(dataset: xr.Dataset, path: str | Path) -> Path:
         The path.
 
     Raises:
+        TypeError: if ``dataset`` is none.
         FileExistsError: if something is there already.
     """
     if not isinstance(dataset, xr.Dataset):

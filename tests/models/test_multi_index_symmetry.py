@@ -112,7 +112,7 @@ def _nodes_a_side(tolerance):
 
 def test_a_tolerance_chooses_the_rule_and_impossible_ones_are_refused():
     assert _nodes_a_side(1e-3) == 4
-    assert _nodes_a_side(1e-5) == 12
+    assert _nodes_a_side(1e-5) == (16, 8)  # fewer nodes than 12 a side, and closer
     with pytest.raises(ValueError, match="tolerance=1e-09"):
         sl.xor_gmm(width=4, tolerance=1e-9)
     base = sl.xor_gmm(width=2)

@@ -45,6 +45,9 @@ def regime(width_exponent: float, step_exponent: float) -> Regime:
         width_exponent: kappa, at least 0.
         step_exponent: delta, of either sign.
 
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
     Status: asymptotic. The last boundary follows from the count of steps per unit time.
     """
     kappa = _validate.nonnegative("width_exponent", width_exponent)

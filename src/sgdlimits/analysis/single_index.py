@@ -130,6 +130,9 @@ class SingleIndexSphere:
 
         Returns:
             The step; 0 if c_k c*_k is negative and kappa even (m = 0 attracts).
+
+        Raises:
+            ValueError: if an exponent of 3 or more is given no overlap.
         """
         k = self.information_exponent
         if k == 1:
@@ -142,7 +145,13 @@ class SingleIndexSphere:
         return 2 * k * both * m ** (k - 2) / float(self.gradient_power(0.0))
 
     def ode_time(self, start: float, level: float) -> float:
-        """Time of the ODE from overlap ``start`` to ``level``; inf if it stops before."""
+        """Time of the ODE from overlap ``start`` to ``level``; inf if it stops before.
+
+        In units of steps * step / dim, as all times here.
+
+        Raises:
+            TypeError, ValueError: unless both are between -1 and 1.
+        """
         start, level = _validate.number("start", start), _validate.number("level", level)
         if not max(abs(start), abs(level)) < 1:
             raise ValueError(
@@ -180,6 +189,9 @@ class SingleIndexSphere:
 
         Returns:
             Time in units of steps * step / dim; inf if m = 0 is not left.
+
+        Raises:
+            TypeError, ValueError: unless dim >= 2 and 0 < level < 1.
         """
         dim = _validate.integer("dim", dim, 2)
         level = _validate.positive("level", level)
@@ -204,6 +216,9 @@ class SingleIndexSphere:
         Even exponents of even series: to either of +-level. Otherwise to +level, from anywhere;
         runs that first turn to negative overlaps are counted until they come back, so this may be
         astronomically long. Asymptotic: leading order in 1/dim.
+
+        Raises:
+            TypeError, ValueError: for a dim below 2, or numbers that are none.
         """
         dim = _validate.integer("dim", dim, 2)
         start = _validate.number("start", start)

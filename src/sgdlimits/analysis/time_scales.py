@@ -121,6 +121,8 @@ def two_time_scales(
         raise RuntimeError(f"two_time_scales: {solution.message}")
     a, s = solution.y[:n].T, solution.y[n:].T
     first = [events[0] if len(events) else math.inf for events in solution.t_events]
+    begun = np.abs(residuals(a0, s0)) <= np.abs(phi) / 2
+    first = np.where(begun, 0.0, first)
     return LearnedComponents(
         solution.t,
         a,

@@ -47,7 +47,7 @@ def initial(
         Statistics with a leading axis of length ``runs``.
 
     Raises:
-        ValueError: if an argument is out of range.
+        TypeError, ValueError: if an argument is of another kind, or out of range.
     """
     dim = check_dim(model, dim)
     runs = _validate.integer("runs", runs, 1)

@@ -66,14 +66,22 @@ class OrnsteinUhlenbeck(eqx.Module):
         return (covariance + covariance.T) / 2
 
     def mean(self, times: Sequence[float] | np.ndarray, start: np.ndarray) -> np.ndarray:
-        """E Y(t) from Y(0) = start; shape (times, statistics)."""
+        """E Y(t) from Y(0) = start, of shape (statistics,); shape (times, statistics).
+
+        Raises:
+            ValueError: for times that are not finite, at least 0 and increasing.
+        """
         a = np.asarray(self.drift)
         return np.stack([linalg.expm(a * t) @ np.asarray(start) for t in check_times(times)])
 
     def covariance(
         self, times: Sequence[float] | np.ndarray, start: np.ndarray | None = None
     ) -> np.ndarray:
-        """Cov Y(t) from Cov Y(0) = start (default zero); shape (times, statistics, statistics)."""
+        """Cov Y(t) from Cov Y(0) = start (default zero); shape (times, statistics, statistics).
+
+        Raises:
+            ValueError: for times that are not finite, at least 0 and increasing.
+        """
         a, sigma = np.asarray(self.drift), np.asarray(self.diffusion)
         n = len(self.names)
         start = np.zeros((n, n)) if start is None else np.asarray(start)

@@ -118,6 +118,9 @@ def phase_retrieval(
         noise: Delta.
         train_second_layer: whether v is trained.
 
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
     Source: Arnaboldi, Krzakala, Loureiro and Stephan (2023); their time is ours divided by p.
     """
     return committee(width, 1, "square", noise=noise, train_second_layer=train_second_layer)
@@ -132,6 +135,11 @@ def single_index(
         activation: sigma, as in ``committee``.
         link: the teacher's; default sigma.
         noise: Delta.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
+    Source: Ben Arous, Gheissari and Jagannath (2021) for the information exponent.
     """
     return committee(1, 1, activation, link, noise)
 

@@ -29,6 +29,9 @@ def binary_gmm(
         width: number of neurons.
         tolerance: of expectations, as in ``MultiIndexModel``.
 
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
+
     Source: Ben Arous, Gheissari and Jagannath (2022), section 4.
     """
     data = GaussianMixture([[1.0], [-1.0]], [1, 0], snr=snr)
@@ -50,6 +53,9 @@ def xor_gmm(
         ridge: alpha (beta in the sequel).
         width: number K of neurons.
         tolerance: of expectations, as in ``MultiIndexModel``.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
 
     Source: Ben Arous, Gheissari and Jagannath (2022), section 5; Ben Arous, Gheissari, Huang and
     Jagannath (2023), section 5.4.
@@ -97,7 +103,8 @@ def k_gmm(
             or (np.linalg.eigvalsh(gram)[0] <= 1e-10 * np.trace(gram))
         ):
             raise ValueError(
-                f"means_gram={means_gram!r}: expected the Gram matrix of independent means."
+                f"means_gram={means_gram!r}: expected the Gram matrix of linearly independent "
+                "means."
             )
     k = len(gram)
     if classes is not None and classes != k:

@@ -25,6 +25,9 @@ class Network(eqx.Module):
         layer: length of v; default the width. 0 for networks without a second layer.
         kinks: preactivations at which the activation is not smooth, (0.0,) for ReLU. Expectations
             are exact there only if this is declared.
+
+    Raises:
+        TypeError, ValueError: for a function that cannot be called, or numbers out of range.
     """
 
     function: NetworkFunction = eqx.field(static=True)

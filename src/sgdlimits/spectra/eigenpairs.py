@@ -100,6 +100,9 @@ def extremes(
 
     Returns:
         (lowest, highest), each as ``top`` returns them.
+
+    Raises:
+        TypeError, ValueError: as ``top``.
     """
     operator, k = _checked(matrix, k)
     if _formed(matrix, form):
