@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -50,6 +51,45 @@ def test_outliers_of_the_whole_matrix(kind):
     assert next_one < 1.05 * found.right
     wrong = spectra.whole(system.model, system.statistics, kind=kind, alpha=ALPHA / 4, dim=DIM)
     assert abs(values[:, 0].mean() / wrong.outliers[0].value - 1 if wrong.outliers else 1) > 0.05
+
+
+@pytest.mark.stat
+def test_both_sides_of_an_indefinite_matrix():
+    """Lowest and highest eigenvalues within 1 % of the size and four standard errors."""
+    model = sl.MultiIndexModel(
+        data=sl.GaussianMixture([[1.0], [-1.0]], [1, 0], snr=4.0),
+        network=sl.Network(lambda v, s: v @ jnp.tanh(s), width=2),
+        loss=lambda z, y: (z - y[0]) ** 2 / 2,
+    )
+    u = sl.Statistics(
+        np.array([1.6, -1.2]), np.array([[1.3], [-0.9]]), np.array([[2.2, -1.3], [-1.3, 1.4]])
+    )
+    found = spectra.whole(model, u, alpha=ALPHA, dim=DIM)
+    values = []
+    for seed in range(RUNS):
+        data = spectra.fresh_samples(model, DIM, round(ALPHA * DIM), seed)
+        matrix = spectra.empirical(model, sl.lift(model, u, DIM, seed), data, "W")
+        values.append(np.linalg.eigvalsh(matrix.dense()))
+    values = np.array(values)
+    low = [o.value for o in found.outliers if o.value < found.left]
+    high = [o.value for o in found.outliers if o.value > found.right]
+    assert low
+    assert len(low) + len(high) == len(found.outliers)
+    size = found.right - found.left
+    for index, expected in [*enumerate(reversed(low)), *((-1 - i, x) for i, x in enumerate(high))]:
+        error = values[:, index].std(ddof=1) / RUNS**0.5
+        assert abs(values[:, index].mean() - expected) < 0.01 * size + 4 * error
+    assert abs(values[:, len(low)].mean() - found.left) < 0.05 * size
+    assert abs(values[:, -1 - len(high)].mean() - found.right) < 0.05 * size
+
+
+@pytest.mark.parametrize("system", [softmax(), xor()])
+def test_matrices_without_negative_weights_end_at_zero(system):
+    found = spectra.whole(system.model, system.statistics, alpha=2.0, dim=DIM, nodes=2**10)
+    assert found.left == 0.0
+    assert all(outlier.value > found.right for outlier in found.outliers)
+    # By the equations, not by the count of ranks.
+    assert abs(found._mirrored.right) < 1e-5 * found.right
 
 
 def test_density_of_the_whole_matrix():

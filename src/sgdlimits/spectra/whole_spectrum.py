@@ -11,7 +11,7 @@ to be. Solutions are followed in the trace of Theta, in which z has its minimum 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -32,10 +32,11 @@ _NEWTON_STEPS = 50
 _TOLERANCE = 1e-11
 _GROWTH = 1.3  # of the trace while an edge is searched for
 _AVERAGINGS = 400
+_AT_ZERO = 1e-10  # relative size of a z that has come down to an atom of eigenvalues 0
 
 
 class WholeOutlier(NamedTuple):
-    """One eigenvalue right of the bulk, and its vector.
+    """One eigenvalue outside the bulk, and its vector.
 
     Attributes:
         value: its limit.
@@ -141,7 +142,22 @@ class WholeSpectrum:
         values = np.linalg.eigvalsh(np.swapaxes(root[None], -1, -2) @ self.law.T @ root)
         return bool(values.max() < 1)
 
-    # -- right of the bulk ---------------------------------------------------------------------
+    # -- outside the bulk ----------------------------------------------------------------------
+
+    @cached_property
+    def _mirrored(self) -> "WholeSpectrum":
+        """The spectrum of minus the matrix, whose right side is the left side of this one."""
+        return WholeSpectrum(replace(self.law, T=-self.law.T), self.gamma)
+
+    @cached_property
+    def _zero_is_lowest(self) -> bool:
+        """Whether no weight is negative and a count of ranks leaves eigenvalues 0."""
+        values = np.linalg.eigvalsh(self.law.T)
+        tiny, k = 1e-10 * np.abs(values).max(), values.shape[1]
+        rank = self.law.mass @ (values > tiny).sum(1)
+        mean = np.einsum("n,nij->ij", self.law.mass, self.law.T)
+        common = (np.linalg.eigvalsh(mean) > tiny).sum()
+        return bool(values.min() >= -tiny and (rank < self.gamma * k or common < k))
 
     @cached_property
     def _branch(self) -> list[_Point]:
@@ -151,7 +167,7 @@ class WholeSpectrum:
         point = self._at_trace(self.gamma / far * np.eye(k), self.gamma / far * k)
         assert point is not None
         points, growth = [point], _GROWTH
-        while points[-1].slope < 0:
+        while points[-1].slope < 0 and abs(points[-1].z) > _AT_ZERO * far:
             last = points[-1]
             trace = growth * float(np.trace(last.Theta))
             new = self._at_trace(last.Theta * growth, trace)
@@ -188,13 +204,25 @@ class WholeSpectrum:
         """Upper edge of the bulk."""
         return self._edge.z
 
+    @property
+    def left(self) -> float:
+        """Lower edge of the bulk; 0 if that is an atom of eigenvalues 0."""
+        return 0.0 if self._zero_is_lowest else -self._mirrored.right
+
     def _signal(self, Theta: np.ndarray) -> np.ndarray:
         """B, of size width * rank."""
         return _kron_mean(self.law, _resolvents(self.law.T, Theta))
 
     @cached_property
     def outliers(self) -> tuple[WholeOutlier, ...]:
-        """Eigenvalues right of the bulk, by decreasing value."""
+        """Eigenvalues on either side of the bulk, by decreasing value."""
+        if self._zero_is_lowest:
+            return self._right_outliers
+        left = [one._replace(value=-one.value) for one in self._mirrored._right_outliers]
+        return (*self._right_outliers, *reversed(left))
+
+    @cached_property
+    def _right_outliers(self) -> tuple[WholeOutlier, ...]:
 
         @lru_cache
         def margins(trace: float) -> np.ndarray:
