@@ -46,6 +46,7 @@ def on_one_core(measure: Callable[..., Row], *arguments: object) -> Row:
 
     Drawing numbers fills every core; a lane of runs little more than one, because its steps follow
     each other. On one core both do the same thing, so this ratio tells what a step costs.
+    Linux only.
     """
     core = max(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")  # before the numerical library counts its cores

@@ -283,11 +283,14 @@ def test_switches(name, call, value):
             "engine='mean_field': expected one of",
         ),
         (lambda: _softmax(rule="x"), "rule='x': expected TruncatedGauss or QuasiMonteCarlo"),
-        (lambda: _softmax(rule=TruncatedGauss(3, 4)), "the network has 2 preactivations"),
-        (lambda: _softmax(rule=TruncatedGauss(2, 4), kinks=(0.0, 1.0)), "2 kinks, and Gauss rules"),
+        (lambda: _softmax(rule=TruncatedGauss(3, 4)), "expected one of 2 dimensions"),
+        (
+            lambda: _softmax(rule=TruncatedGauss(2, 4), kinks=(0.0, 1.0)),
+            "there are 2 kinks, and TruncatedGauss",
+        ),
         (
             lambda: sl.committee(2, 1, rule=TruncatedGauss(2, 4)),
-            "expected one of 3 dimensions, width + teachers",
+            "expected one of 3 dimensions",
         ),
         (
             lambda: sl.effective_dynamics(_softmax(rule=TruncatedGauss(2, 1))).drift_error(

@@ -120,6 +120,25 @@ def test_default_arguments_and_objects_of_methods_count():
         describe(_Slope(1.0))
 
 
+def _first(x):
+    return _BOTH["second"](x)
+
+
+def _second(x):
+    return _BOTH["first"](x)
+
+
+_BOTH = {"first": _first, "second": _second}
+
+
+def test_functions_that_refer_to_each_other_or_themselves_are_described():
+    def factorial(n):
+        return 1 if n == 0 else n * factorial(n - 1)
+
+    assert describe(factorial)["captured"]["factorial"]["function"].endswith("factorial")
+    assert describe(_first) != describe(_second)
+
+
 def test_lambdas_on_one_line_are_told_apart():
     first, second = lambda x: x + 1, lambda x: x + 2
     assert describe(first) != describe(second)

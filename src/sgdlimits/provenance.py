@@ -25,17 +25,23 @@ def describe(thing: Any) -> Any:
     Raises:
         TypeError: for a thing that cannot be described, such as a function without source.
     """
+    return _describe(thing, ())
+
+
+def _describe(thing: Any, within: tuple[Callable, ...]) -> Any:
+    """``describe`` inside of functions that are being described, which may refer to themselves."""
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, eqx.Module):
-        fields = {f.name: describe(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
+        names = [field.name for field in dataclasses.fields(thing)]
+        fields = {name: _describe(getattr(thing, name), within) for name in names}
         return {"type": type(thing).__name__, **fields}
     if isinstance(thing, dict):
-        return {str(key): describe(value) for key, value in thing.items()}
+        return {str(key): _describe(value, within) for key, value in thing.items()}
     if isinstance(thing, list | tuple):
-        return [describe(item) for item in thing]
+        return [_describe(item, within) for item in thing]
     if callable(thing):
-        return _describe_function(thing)
+        return _describe_function(thing, within)
     array = np.asarray(thing)
     if array.dtype == object:
         raise TypeError(f"{thing!r} of type {type(thing).__name__} cannot be described.")
@@ -45,7 +51,7 @@ def describe(thing: Any) -> Any:
     return {"shape": list(array.shape), "dtype": str(array.dtype), "sha256": digest}
 
 
-def _describe_function(function: Callable, within: tuple[Callable, ...] = ()) -> dict[str, Any]:
+def _describe_function(function: Callable, within: tuple[Callable, ...]) -> dict[str, Any]:
     """Source, and what the function reads from outside of it."""
     try:
         source = inspect.getsource(function)
@@ -57,20 +63,20 @@ def _describe_function(function: Callable, within: tuple[Callable, ...] = ()) ->
     described = {"function": name, "sha256": hashlib.sha256(source.encode()).hexdigest()}
     inner = inspect.unwrap(function)  # what a decorator captures is not the user's
     if inspect.ismethod(inner):
-        described["self"] = describe(inner.__self__)
+        described["self"] = _describe(inner.__self__, within)
         inner = inner.__func__
-    if not inspect.isfunction(inner):
+    if not inspect.isfunction(inner) or inner in within:
         return described
+    within = (*within, inner)
     if inner.__name__ == "<lambda>":  # several may share a line
         described["code"] = hashlib.sha256(repr(_code(inner.__code__)).encode()).hexdigest()
     reads = inspect.getclosurevars(inner)
     outside = {
-        "defaults": describe([*(inner.__defaults__ or ()), inner.__kwdefaults__]),
-        "captured": {name: describe(value) for name, value in reads.nonlocals.items()},
-        "globals": _describe_globals(inner, dict(reads.globals), (*within, inner)),
+        "defaults": _describe(inner.__defaults__, within),
+        "keywords": _describe(inner.__kwdefaults__, within),
+        "captured": _describe(dict(reads.nonlocals), within),
+        "globals": _describe_globals(inner, dict(reads.globals), within),
     }
-    if outside["defaults"] == [None]:
-        del outside["defaults"]
     return {**described, **{name: value for name, value in outside.items() if value}}
 
 
@@ -86,19 +92,23 @@ def _describe_globals(
         return {}
     described = {}
     for name, value in values.items():
-        try:
-            if isinstance(value, _DATA):
-                described[name] = describe(value)
-            elif getattr(value, "__module__", None) == function.__module__ and value not in within:
-                described[name] = _describe_function(value, within)
-        except TypeError:
-            continue
+        neighbour = getattr(value, "__module__", None) == function.__module__
+        if isinstance(value, _DATA) or (callable(value) and neighbour):
+            try:
+                described[name] = _describe(value, within)
+            except TypeError:
+                continue
     return described
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:
     """What a code object does, without the file and line where it stands."""
-    constants = [_code(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+    constants = [
+        _code(c) if isinstance(c, CodeType)
+        else sorted(map(repr, c)) if isinstance(c, frozenset)  # which have another order every time
+        else c
+        for c in code.co_consts
+    ]  # fmt: skip
     return code.co_code, code.co_names, constants
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.engines.simulate import simulate
+from sgdlimits.engines.simulate import FULL_ENGINES, simulate
 from sgdlimits.limits import flow
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
@@ -92,7 +92,7 @@ def basin_probabilities(
 ) -> BasinProbabilities:
     """``EffectiveDynamics.basin_probabilities``."""
     radius = _validate.positive("radius", radius)
-    _validate.one_of("engine", engine, ("sgd", "chain", "sde", "ode"))
+    _validate.one_of("engine", engine, FULL_ENGINES)
     model = dynamics.model.zero_noise()
     resting = effective_dynamics(model, dynamics.sgd)
     if components is not None and not components:

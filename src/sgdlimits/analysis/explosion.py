@@ -10,7 +10,7 @@ from scipy import stats
 from sgdlimits import _validate
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.engines.result import DivergenceWarning
-from sgdlimits.engines.simulate import simulate
+from sgdlimits.engines.simulate import FULL_ENGINES, simulate
 from sgdlimits.models.base import Model, check_model
 from sgdlimits.models.statistics import AbstractStatistics
 
@@ -83,7 +83,7 @@ def explosion_probability(
     """
     check_model(model)
     bound = _validate.positive("bound", bound)
-    _validate.one_of("engine", engine, ("sgd", "chain", "sde", "ode"))
+    _validate.one_of("engine", engine, FULL_ENGINES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)  # it is what is counted
         dataset = simulate(

@@ -43,6 +43,8 @@ from sgdlimits.randomness.streams import check_seed, run_keys
 
 Engine = Literal["sgd", "chain", "sde", "ode", "mean_field"]
 ENGINES: tuple[Engine, ...] = ("sgd", "chain", "sde", "ode", "mean_field")
+#: Those whose results hold the model's own statistics.
+FULL_ENGINES = ENGINES[:-1]
 
 #: Runs one lane: (start statistics, run numbers, recorded grid, progress) -> records.
 _Lane = Callable[[AbstractStatistics, jax.Array, Grid, Advanced], Iterator[Record]]

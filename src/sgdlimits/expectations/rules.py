@@ -8,7 +8,7 @@ although ReLU is none.
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -266,25 +266,44 @@ _SOBOL_ERROR, _SOBOL_RATE = 3e-3, 0.6  # at 8 x 2^12 points; the power at which 
 _MOST_LOG2 = 17
 
 
-def rule_for(dim: int, tolerance: float | None = None) -> AbstractRule:
+def check_rule(rule: object, dim: int, kinks: Collection[float]) -> None:
+    """Raise unless ``rule`` is one for ``dim`` normal variables and this many kinks.
+
+    Raises:
+        TypeError, ValueError: naming ``rule``.
+    """
+    if not isinstance(rule, AbstractRule):
+        raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
+    if getattr(rule, "dim", dim) != dim:
+        raise ValueError(f"rule={rule!r}: expected one of {dim} dimensions.")
+    if isinstance(rule, TruncatedGauss) and len(kinks) > 1:
+        raise ValueError(
+            f"rule={rule!r}: there are {len(kinks)} kinks, and TruncatedGauss takes one; use "
+            f"QuasiMonteCarlo({dim})."
+        )
+
+
+def rule_for(
+    dim: int, tolerance: float | None = None, kinks: Collection[float] = ()
+) -> AbstractRule:
     """The cheapest rule whose measured errors are below ``tolerance``.
 
     Without a tolerance: Gauss rules of up to 15 000 nodes in four dimensions and 37 000 in five, 8
     scrambles of 2^12 Sobol points above. Errors depend on the state; ``drift_error`` estimates them
-    there.
+    there. Gauss rules are for one kink; with more, Sobol points everywhere.
 
     Raises:
         ValueError: if no rule that was measured reaches the tolerance.
     """
     if tolerance is None:
-        known = dim in _DEFAULT
+        known = dim in _DEFAULT and len(kinks) <= 1
         return TruncatedGauss(dim, _DEFAULT[dim]) if known else QuasiMonteCarlo(dim, _DEFAULT_LOG2)
     tolerance = _validate.positive("tolerance", tolerance)
-    measured = _GAUSS_ERRORS.get(dim, {})
+    measured = _GAUSS_ERRORS.get(dim, {}) if len(kinks) <= 1 else {}
     rules = [TruncatedGauss(dim, order) for order, error in measured.items() if error <= tolerance]
     if rules:
         return min(rules, key=lambda rule: rule.count)
-    if dim not in _GAUSS_ERRORS:
+    if not measured:
         for log2_nodes in range(8, _MOST_LOG2 + 1):
             if _sobol_error(log2_nodes) <= tolerance:
                 return QuasiMonteCarlo(dim, log2_nodes)

@@ -14,6 +14,7 @@ from sgdlimits.expectations.rules import (
     Nodes,
     QuasiMonteCarlo,
     TruncatedGauss,
+    check_rule,
     rule_for,
 )
 from sgdlimits.models.committee import Committee
@@ -91,10 +92,8 @@ def committee(
         if teacher_activation is None
         else as_activation("teacher_activation", teacher_activation)
     )
-    if rule is not None and not isinstance(rule, AbstractRule):
-        raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
-    if rule is not None and getattr(rule, "dim", p + k) != p + k:
-        raise ValueError(f"rule={rule!r}: expected one of {p + k} dimensions, width + teachers.")
+    if rule is not None:
+        check_rule(rule, p + k, {*student.kinks, *teacher.kinks})
     return Committee(
         student=student,
         teacher=teacher,
@@ -180,4 +179,4 @@ def _rule(student: AbstractActivation, teacher: AbstractActivation, n: int) -> A
     most = _MOST_GAUSS if kinks else _MOST_GAUSS_SMOOTH
     if n > _MOST_SOBOL:
         return NoRule(n)
-    return QuasiMonteCarlo(n, 12) if len(kinks) > 1 or n > most else rule_for(n)
+    return QuasiMonteCarlo(n, 12) if n > most else rule_for(n, kinks=kinks)

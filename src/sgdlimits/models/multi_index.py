@@ -21,17 +21,11 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.expectations.rules import (
-    AbstractRule,
-    Nodes,
-    QuasiMonteCarlo,
-    TruncatedGauss,
-    coarse_rule,
-    rule_for,
-)
+from sgdlimits.expectations.rules import AbstractRule, check_rule, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
+from sgdlimits.models.class_nodes import Affine, ClassNodes
 from sgdlimits.models.gram_domain import check_overlaps, into_domain
 from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
@@ -57,29 +51,6 @@ class ChainState(NamedTuple):
     v: Array
     B: Array
     rest: Array
-
-
-class _Affine(NamedTuple):
-    """mean + factor z."""
-
-    mean: Array
-    factor: Array
-
-    def __call__(self, z: Array) -> Array:
-        """At nodes, which are the last axis."""
-        return self.mean[:, None] + self.factor @ z
-
-    def correlate(self, total: Array, with_z: Array) -> Array:
-        """E[g (mean + factor z)ᵀ] from E[g] and E[g zᵀ]."""
-        return total[..., None] * self.mean + with_z @ self.factor.T
-
-
-class _ClassNodes(NamedTuple):
-    """Nodes of one class; their preactivations, and the mean of f given these."""
-
-    nodes: Nodes
-    s: _Affine
-    f: _Affine
 
 
 class MultiIndexModel(AbstractModel[Statistics]):
@@ -130,18 +101,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
             raise TypeError(f"network={network!r}: expected a Network.")
         self.data, self.network, self.loss = data, network, loss
         self.ridge = _validate.nonnegative("ridge", ridge)
-        self.rule = rule_for(network.width, tolerance) if rule is None else rule
-        if not isinstance(self.rule, AbstractRule):
-            raise TypeError(f"rule={rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
-        if getattr(self.rule, "dim", network.width) != network.width:
-            raise ValueError(f"rule={rule!r}: the network has {network.width} preactivations.")
-        if isinstance(self.rule, TruncatedGauss) and len(network.kinks) > 1:
-            if rule is not None or tolerance is not None:
-                raise ValueError(
-                    f"network: {len(network.kinks)} kinks, and Gauss rules are for one; give "
-                    f"rule=QuasiMonteCarlo({network.width}), and no tolerance."
-                )
-            self.rule = QuasiMonteCarlo(network.width, 12)
+        if rule is not None:
+            check_rule(rule, network.width, network.kinks)
+        self.rule = rule_for(network.width, tolerance, network.kinks) if rule is None else rule
         label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
         try:
@@ -212,7 +174,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
     def risk(self, u: Statistics) -> Float[Array, ""]:
         """E[l(s, v, y)] by the model's rule, without ridge; classes without noise at their mean."""
 
-        def of_class(c: Array, a: Array, at: _ClassNodes) -> Array:
+        def of_class(c: Array, a: Array, at: ClassNodes) -> Array:
             label, (z, weight) = jnp.asarray(self.data.labels)[c], at.nodes.together
             return weight @ jax.vmap(lambda s: self.sample_loss(u.v, s, label), -1)(at.s(z))
 
@@ -351,9 +313,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
-            s, f = _Affine(u.M @ a, deviation * root), _Affine(gram @ a, deviation * slope)
+            s, f = Affine(u.M @ a, deviation * root), Affine(gram @ a, deviation * slope)
             nodes = (rule or self.rule).nodes(s.mean, s.factor, self.network.kinks)
-            return function(c, a, _ClassNodes(nodes, s, f))
+            return function(c, a, ClassNodes(nodes, s, f))
 
         classes = np.flatnonzero(~np.array(self.data.noiseless))
         inputs = (
@@ -377,7 +339,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         if all(self.data.noiseless):
             return Moments.zeros(self.network.layer, self.network.width, self.data.directions)
 
-        def of_class(c: Array, a: Array, at: _ClassNodes) -> Moments:
+        def of_class(c: Array, a: Array, at: ClassNodes) -> Moments:
             label, variance = jnp.asarray(self.data.labels)[c], self.data.deviations[c] ** 2
             z, weight = at.nodes
             g, h = jax.vmap(self._gradients_at, (None, 0, None))(u.v, at.s(z), label)
@@ -496,7 +458,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         gram = jnp.asarray(self.data.gram)
         size, layer = len(self.template.names), self.network.layer
 
-        def of_class(c: Array, a: Array, at: _ClassNodes) -> tuple[Array, Array]:
+        def of_class(c: Array, a: Array, at: ClassNodes) -> tuple[Array, Array]:
             label, deviation = jnp.asarray(self.data.labels)[c], self.data.deviations[c]
             z, weight = at.nodes.together
             s, f, slope = at.s(z), at.f(z), at.f.factor / deviation
