@@ -44,6 +44,8 @@ def test_a_killed_save_leaves_nothing_that_loads(dataset, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FileNotFoundError, match=r"path='.*a\.zarr': no result there"):
         sl.load(tmp_path / "a.zarr")
+    with pytest.raises(FileNotFoundError, match="no result there"):
+        sl.load(tmp_path)
     sl.save(dataset, tmp_path / "a.zarr")
 
 

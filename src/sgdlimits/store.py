@@ -20,6 +20,7 @@ from sgdlimits.provenance import differences, identity
 _INPUTS = "run.json"
 _RESULT = "result.zarr"
 _PARTS = "parts"
+_GROUP = "zarr.json"  # in every Zarr store
 _TEMPORARY = ".writing-"
 
 
@@ -69,7 +70,7 @@ def load(path: str | Path, *, expected: str | None = None) -> xr.Dataset:
     """
     path = Path(path)
     store = path / _RESULT if (path / _INPUTS).exists() else path
-    if not store.exists():
+    if not (store / _GROUP).exists():
         hint = f"; {path} holds an unfinished run" if (path / _INPUTS).exists() else ""
         raise FileNotFoundError(f"path={str(path)!r}: no result there{hint}.")
     with xr.open_zarr(store, consolidated=False, chunks=None) as lazy:

@@ -1,7 +1,7 @@
 """Simulate over a grid of parameters, here or on a cluster."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sgdlimits.engines.simulate import simulate
 
 Arguments = Callable[..., Mapping[str, Any]]
 Reduce = Callable[[xr.Dataset], xr.Dataset]
+_Job = tuple[dict[str, Any], Reduce | None, Path | None]
 
 
 def sweep(
@@ -65,16 +66,26 @@ def sweep(
         (dict(arguments(**point)), reduce, folder)
         for point, folder in zip(points, folders, strict=True)
     ]
+    results: dict[int, xr.Dataset] = {}
     with progress_bar(progress, "sweep", len(jobs)) as advanced:
-        if client is None:
-            results = []
-            for job in jobs:
-                results.append(_simulate_point(*job))
-                advanced(1)
-        else:
-            futures = [client.submit(_simulate_point, *job, pure=False) for job in jobs]
-            results = client.gather(futures)
-    return _join(results, grid)
+        for i, result in _completed(jobs, client):
+            _check_names(result, names)  # at once, not after the last point
+            results[i] = result
+            advanced(1)
+    return _join([results[i] for i in range(len(jobs))], grid)
+
+
+def _completed(jobs: list[_Job], client: Any) -> Iterator[tuple[int, xr.Dataset]]:
+    """Numbers and results of the points, as they are done."""
+    if client is None:
+        for i, job in enumerate(jobs):
+            yield i, _simulate_point(*job)
+        return
+    from distributed import as_completed
+
+    futures = {client.submit(_simulate_point, *job, pure=False): i for i, job in enumerate(jobs)}
+    for future, result in as_completed(futures, with_results=True):
+        yield futures[future], result
 
 
 def _simulate_point(
@@ -85,9 +96,6 @@ def _simulate_point(
 
 
 def _join(results: list[xr.Dataset], grid: Mapping[str, Sequence[Any]]) -> xr.Dataset:
-    for name in grid:
-        if name in results[0].dims or name in results[0].variables:
-            raise ValueError(f"grid: {name!r} is already a name in the results; choose another.")
     for name in reversed(list(grid)):
         size = len(grid[name])
         coordinate = xr.Variable(name, np.asarray(grid[name]))
@@ -98,3 +106,9 @@ def _join(results: list[xr.Dataset], grid: Mapping[str, Sequence[Any]]) -> xr.Da
             for i in range(0, len(results), size)
         ]
     return results[0]
+
+
+def _check_names(result: xr.Dataset, names: list[str]) -> None:
+    for name in names:
+        if name in result.dims or name in result.variables:
+            raise ValueError(f"grid: {name!r} is already a name in the results; choose another.")

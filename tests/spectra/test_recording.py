@@ -37,3 +37,9 @@ def test_bad_settings_are_refused(as_users_run):
         spectra.Spectrum([], spectra.TestData(10), k=2)
     with pytest.raises(ValueError, match="kind='fisher'"):
         spectra.Spectrum(["vv"], spectra.TestData(10), k=2, kinds=["fisher"])
+
+
+def test_blocks_of_several_sizes_are_refused_at_the_start():
+    observer = spectra.Spectrum([(0, 0), "vv"], spectra.TestData(10), k=1)
+    with pytest.raises(ValueError, match=r"blocks: their sizes are .*'vv': 4"):
+        sl.simulate(sl.xor_gmm(snr=5.0), engine="sgd", dim=10, time=1.0, observe=[observer])

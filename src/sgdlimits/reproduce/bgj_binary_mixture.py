@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -15,7 +16,7 @@ from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.relu_mixture import bin_mass
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce import mixture_panels as panels
-from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
+from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _DIM, _SNR, _RIDGE, _RUNS, _TIME = 250, 100.0, 0.1, 200, 40.0
@@ -49,6 +50,8 @@ def figure_2(work: Workspace) -> tuple[Figure, list[Check]]:
     _panel_path(axes[1, 0], diffusion[_DIM], ring, process)
     _panel_plane(axes[1, 1], diffusion[_DIM], ring, process)
     checks = _check_fixed_points(known) + _check_ends(known, real, chain)
+    checks.append(agree("all statistics at all times: SGD against the exact chain", "–",
+                        compare(real, chain, level=1e-3)))  # fmt: skip
     checks += _check_basins(work, limit, known)
     return figure, checks + _check_diffusion(diffusion, ring, process)
 

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
@@ -15,7 +16,7 @@ from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.relu_mixture import bin_mass
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce import mixture_panels as panels
-from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
+from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _DIM, _SNR, _RIDGE = 250, 1000.0, 0.1
@@ -58,6 +59,9 @@ def figure_3(work: Workspace) -> tuple[Figure, list[Check]]:
     _panel_plane(axes[1, 1], diffusion[_DIM], rings, process, (0, 2))
     checks = _check_fixed_points(known) + _check_success(work, limit, known, chain, faster)
     checks += _check_real(known, chain, real)
+    same = chain.isel(time=slice(real.sizes["time"]))
+    checks.append(agree("all statistics at all times: SGD against the exact chain", "–",
+                        compare(real, same, level=1e-3)))  # fmt: skip
     return figure, checks + _check_diffusion(diffusion, rings, process)
 
 

@@ -22,6 +22,7 @@ from sgdlimits.analysis.mediocrity import (
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
+from sgdlimits.reproduce.mediocrity_panels import same_risk
 from sgdlimits.reproduce.workspace import Workspace
 
 _NOISE, _DROP = 0.5, 0.05
@@ -32,9 +33,9 @@ def does_noise_matter(work: Workspace) -> tuple[Figure, list[Check]]:
     """Risk of ODE, SDE and SGD at d = 3000, and mean exit times against the step."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
     dim = 3000
-    _draw_paths(work, axes[0, 0], dim)
+    same = _draw_paths(work, axes[0, 0], dim)
     steps = np.array([0.3, 0.5, 0.7] if not work.full else [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
-    checks, rows = [], []
+    checks, rows = [same], []
     for share in steps:
         step = share * largest_step(_NOISE)
         theory = Mediocrity(step, _NOISE)
@@ -70,7 +71,7 @@ def does_noise_matter(work: Workspace) -> tuple[Figure, list[Check]]:
     return figure, checks
 
 
-def _draw_paths(work: Workspace, axis: Axes, dim: int) -> None:
+def _draw_paths(work: Workspace, axis: Axes, dim: int) -> Check:
     step = optimal_step(_NOISE)
     sgd, model = OnlineSGD(step, spherical=True), phase_retrieval(1, _NOISE)
     runs = work.size(200, 1000)
@@ -91,6 +92,7 @@ def _draw_paths(work: Workspace, axis: Axes, dim: int) -> None:
     axis.set_ylabel(r"$\mathcal{R} - \Delta/2$")
     axis.set_title(rf"$d={dim}$, $\gamma_{{\mathrm{{opt}}}}={step:.2g}$, random starts")
     axis.legend(loc="lower left")
+    return same_risk(chain, sde)
 
 
 def does_width_matter(work: Workspace) -> tuple[Figure, list[Check]]:

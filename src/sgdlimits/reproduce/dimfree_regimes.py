@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.regimes import ode_error_scale, regime
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.limits.risk import risk
@@ -222,24 +223,20 @@ def _one_step(work: Workspace, axis: Axes) -> list[Check]:
 
 def _rate(work: Workspace, axis: Axes) -> list[Check]:
     dims = (50, 200, 800, 3200)
-    runs, checks = work.size(128, 1024), []
+    draws, checks = work.size(128, 1024), []
     for step, colour in ((0.25, "simulation"), (2.0, "second")):
         ratios, errors = [], []
-        times = np.linspace(0, 4.0, 41)
-        path = effective_dynamics(_MODEL, OnlineSGD(step)).solve(_GENERIC, times)
         for dim in dims:
-            chain = work.simulate(f"rate-{step:g}-{dim}", _MODEL, OnlineSGD(step), dim=dim,
-                                  time=4.0, runs=runs, initial=_GENERIC, record=times)  # fmt: skip
-            at = np.abs(chain["time"].values[:, None] - times).argmin(1)
-            far = [
-                np.abs(chain[name].values - np.asarray(getattr(path, name))[at]).max((1, 2, 3))
-                for name in ("M", "Q")
-            ]
-            squares = np.maximum(*far) ** 2
+            chain, ode = (
+                work.simulate(f"rate-{engine}-{step:g}-{dim}", _MODEL, OnlineSGD(step), engine,
+                              dim=dim, time=4.0, runs=runs, initial=_GENERIC, record=41)
+                for engine, runs in (("chain", draws), ("ode", 1))
+            )  # fmt: skip
+            squares = compare(chain, ode).dataset["sup_distance"].values ** 2
             rms = np.sqrt(squares.mean())
             scale = ode_error_scale(dim, step, _P)
             ratios.append(rms / scale)
-            errors.append(squares.std(ddof=1) / runs**0.5 / (2 * rms) / scale)
+            errors.append(squares.std(ddof=1) / draws**0.5 / (2 * rms) / scale)
         axis.errorbar(dims, ratios, 2 * np.array(errors), fmt="o-", lw=0.8, ms=4,
                       color=COLOURS[colour], label=rf"$\gamma={step:g}$")  # fmt: skip
         spread = max(ratios) / min(ratios)

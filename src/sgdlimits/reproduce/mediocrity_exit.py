@@ -73,7 +73,7 @@ def _one_start(work: Workspace, axis: Axes) -> list[Check]:
                            bias=10 / dim, why_bias="(next order in 1/d)"),
         against_simulation("the same, SDE engine", "–", expected, sde.mean, sde.error,
                            bias=6e-3, why_bias="(time step 2e-3)"),
-        same_risk(engines, dim),
+        same_risk(engines.chain, engines.sde),
         chain.complete,
     ]  # fmt: skip
 

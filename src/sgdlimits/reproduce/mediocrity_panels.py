@@ -93,10 +93,11 @@ def one_start(
     )
 
 
-def same_risk(engines: Engines, dim: int) -> Check:
+def same_risk(chain: xr.Dataset, sde: xr.Dataset) -> Check:
     """Mean risk of exact SGD and of the SDE at all times."""
-    allowed = _RISK_BIAS / dim * float(engines.chain["risk"].max())
-    whole = compare(engines.chain, engines.sde, statistics=["risk"], level=_LEVEL, allowed=allowed)
+    dim = chain.attrs["dim"]
+    allowed = _RISK_BIAS / dim * float(chain["risk"].max())
+    whole = compare(chain, sde, statistics=["risk"], level=_LEVEL, allowed=allowed)
     return agree(f"risk at all times, d = {dim}: SDE against SGD", "the same", whole)
 
 

@@ -32,7 +32,7 @@ def figure_3(work: Workspace) -> tuple[Figure, list[Check]]:
         against_simulation(f"exit time of SGD against the SDE, p = 2, d = {dim}", "the same",
                            sde.mean, chain.mean, (chain.error**2 + sde.error**2) ** 0.5,
                            bias=10 / dim, why_bias="(next order in 1/d)"),
-        same_risk(engines, dim),
+        same_risk(engines.chain, engines.sde),
         holds("exit time of the ODE against that of its linearisation", "accurate for small T",
               abs(linear - ode.mean) < 2 * _DROP * ode.mean,
               f"{linear:.4g} and {ode.mean:.4g}; allowed 2T"),

@@ -13,14 +13,16 @@ from matplotlib.figure import Figure
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.analysis.audit.picture import scan
 from sgdlimits.analysis.audit.run import audit
+from sgdlimits.analysis.compare import compare
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
-from sgdlimits.reproduce.checks import Check, against_simulation, holds
+from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
 
 _SNR = 0.2
 _START = 1.5
 _TIME = 1.5
+_NO_STEP = 1e-9  # the corrector is proportional to the step
 _SCALINGS = {1.5: "third", 1.0: "simulation", 0.75: "second"}
 _WORDS = {1.5: "subcritical", 1.0: "critical", 0.75: "too large"}
 
@@ -42,7 +44,7 @@ def critical(work: Workspace) -> tuple[Figure, list[Check]]:
     _paths(axes[0, 0], results, dims[-1])
     _ends(axes[0, 1], results, dims)
     scan(axes[0, 2], report)
-    checks = _checks(results, dims)
+    checks = _checks(results, dims) + _check_paths(work, results, dims[-1])
     power = report.critical
     checks.append(
         holds("audit: critical scaling a", "1", power.low - 0.15 <= 1 <= power.high + 0.15,
@@ -86,6 +88,39 @@ def _ends(axis: Axes, results: dict, dims: tuple[int, ...]) -> None:
     axis.minorticks_off()
 
 
+def _check_paths(work: Workspace, results: dict, dim: int) -> list[Check]:
+    """r2 at all times: the ODE with the corrector at every step size, and the one without."""
+    checks = []
+    for a, word in _WORDS.items():
+        chain, step = results[a, dim], dim ** (1 - a)
+        times = chain["time"].values  # whole steps of this size
+        with_it, without = (
+            compare(
+                chain,
+                work.simulate(
+                    f"ode-{a:g}-{dim}-{name}", SpikedTensor(snr=_SNR), OnlineSGD(step=c), "ode",
+                    dim=dim, time=times[-1], initial=SpikedStatistics(0.0, _START), record=times,
+                ),
+                statistics=["r2"], level=1e-3, allowed=_bias(step, dim, float(chain["r2"].max())),
+            )
+            for name, c in (("corrected", step), ("population", _NO_STEP))
+        )  # fmt: skip
+        checks.append(agree(f"{word}, n = {dim}: r2 at all times, ODE with corrector", "(3.1)",
+                            with_it))  # fmt: skip
+        checks.append(holds(
+            f"{word}, n = {dim}: r2 at all times, ODE without corrector is "
+            + (f"as good up to c = {step:.2g}" if a > 1 else "rejected"), "section 2.1",
+            without.distance < step if a > 1 else not without.agrees,
+            f"sup-distance {without.distance:.2g}, with it {with_it.distance:.2g}",
+        ))  # fmt: skip
+    return checks
+
+
+def _bias(step: float, dim: int, size: float) -> float:
+    """What the limit neglects of r2: O(delta), and m^2 = O(1/n)."""
+    return (10 * step / dim + 2 * _SNR / dim) * max(1.0, size)
+
+
 def _checks(results: dict, dims: tuple[int, ...]) -> list[Check]:
     checks = []
     for a, word in _WORDS.items():
@@ -96,7 +131,7 @@ def _checks(results: dict, dims: tuple[int, ...]) -> list[Check]:
             checks.append(against_simulation(
                 f"{word}, n = {dim}: r2 at t = {_TIME:g}", "(3.1) at step c = n^(1-a)", theory,
                 end.mean(), end.std(ddof=1) / len(end) ** 0.5,
-                bias=(10 * step / dim + 2 * _SNR / dim) * max(1.0, theory),
+                bias=_bias(step, dim, theory),
                 why_bias="(O(delta), and m^2 = O(1/n))",
             ))  # fmt: skip
     none = float(exact(np.array(_TIME), 0.0))

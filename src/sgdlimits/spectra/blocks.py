@@ -154,6 +154,26 @@ def first_layer_weights(
 
 
 @eqx.filter_jit
+def first_layer_matrices(
+    model: MultiIndexModel,
+    v: Float[Array, " layer"],
+    s: Float[Array, "samples width"],
+    label: Float[Array, " outputs"],
+    kind: Kind,
+) -> Float[Array, "samples width width"]:
+    """D of all pairs of neurons, of samples of one class."""
+
+    def of_sample(s: Array) -> Array:
+        gradient = lambda s: _gradients(model, v, s, label)[0]  # noqa: E731
+        if kind == "gradient":
+            g = gradient(s)
+            return g[:, None] * g
+        return jax.jacfwd(gradient)(s)
+
+    return jax.vmap(of_sample)(s)
+
+
+@eqx.filter_jit
 def second_layer_weights(
     model: MultiIndexModel,
     v: Float[Array, " layer"],

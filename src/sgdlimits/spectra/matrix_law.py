@@ -6,19 +6,16 @@ kept as they are, because matrices cannot be sorted into bins.
 
 from dataclasses import dataclass
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlaps import Statistics
-from sgdlimits.spectra.blocks import Kind
+from sgdlimits.spectra.blocks import Kind, first_layer_matrices
 from sgdlimits.spectra.signal_space import SignalSpace
-from sgdlimits.spectra.weight_law import check_block, standard_nodes
+from sgdlimits.spectra.weight_law import check_block, finite_weights, standard_nodes
 
 
 @dataclass(frozen=True)
@@ -55,12 +52,11 @@ class MatrixLaw:
         count = standard.shape[1]
         y = np.repeat((space.means / deviations[:, None])[:, None], count, axis=1)
         y[..., : space.seen] += standard
-        T = np.stack(
-            [
-                deviations[c] ** 2 * _weights(model, u, kind, c, deviations[c] * y[c], space)
-                for c in range(classes)
-            ]
-        )
+        T = np.empty((classes, count, model.network.width, model.network.width))
+        for c, deviation in enumerate(deviations):
+            s, label = deviation * y[c] @ space.neurons.T, jnp.asarray(model.data.labels)[c]
+            D = first_layer_matrices(dynamic(model), jnp.asarray(u.v), jnp.asarray(s), label, kind)
+            T[c] = deviation**2 * finite_weights(D)
         if not T.any():
             raise ValueError(f"u={u!r}: all weights are 0 there, and so is the matrix.")
         free = np.diag(np.arange(space.rank) >= space.seen).astype(float)
@@ -77,25 +73,3 @@ class MatrixLaw:
         mass[order] -= np.clip(1 / (2 * samples) - before, 0.0, mass[order])
         kept = mass > 0
         return MatrixLaw(self.space, mass[kept], self.T[kept], self.second[kept])
-
-
-@eqx.filter_jit
-def _evaluate(model: MultiIndexModel, v: Array, s: Array, label: Array, kind: str) -> Array:
-    def of_sample(s: Array) -> Array:
-        gradient = lambda s: jax.grad(model.sample_loss, argnums=1)(v, s, label)  # noqa: E731
-        if kind == "gradient":
-            g = gradient(s)
-            return g[:, None] * g
-        return jax.jacfwd(gradient)(s)
-
-    return jax.vmap(of_sample)(s)
-
-
-def _weights(
-    model: MultiIndexModel, u: Statistics, kind: str, c: int, x: np.ndarray, space: SignalSpace
-) -> np.ndarray:
-    s, label = jnp.asarray(x @ space.neurons.T), jnp.asarray(model.data.labels)[c]
-    D = np.asarray(_evaluate(dynamic(model), jnp.asarray(u.v), s, label, kind))
-    if not np.isfinite(D).all():
-        raise ValueError("the loss has derivatives that are not finite at this state.")
-    return D

@@ -153,7 +153,13 @@ class Spectrum(eqx.Module):
         parameters: Parameters,
     ) -> None:
         names = [block.name for block in blocks]
+        sizes = {name: m.shape[0] for name, m in zip(names, matrices, strict=True)}
         size = matrices[0].shape[0]
+        if set(sizes.values()) != {size}:
+            raise ValueError(
+                f"blocks: their sizes are {sizes}, and one Spectrum records blocks of one size; "
+                f"give each size its own, told apart by prefix."
+            )
         k = _validate.integer("k", self.k, 1, size)
         pairs = [top(matrix, k) for matrix in matrices]
         values, vectors = np.full((len(pairs), k), np.nan), np.full((len(pairs), k, size), np.nan)

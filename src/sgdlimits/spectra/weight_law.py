@@ -11,18 +11,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
-from sgdlimits._tracing import dynamic
 from sgdlimits.expectations.sobol import sobol_normals
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlaps import Statistics
-from sgdlimits.spectra.blocks import Kind, check_kind, check_multi_index
+from sgdlimits.spectra.blocks import (
+    Block,
+    Kind,
+    check_kind,
+    check_multi_index,
+    first_layer_weights,
+)
 from sgdlimits.spectra.signal_space import SignalSpace
 
 _BINS = 400  # of equal width, and as many of equal mass
@@ -90,7 +93,13 @@ class WeightLaw:
         if not noisy.size:
             raise ValueError("snr=inf in every class: without noise there is no bulk; give a snr.")
         standard = standard_nodes(space.seen, len(noisy), nodes)
-        weight = lambda c, s: _weights(model, u, kind, block, c, s)  # noqa: E731
+        labels, pair = np.asarray(model.data.labels), [Block("WW", *block)]
+
+        def weight(c: int, s: np.ndarray) -> np.ndarray:
+            label = jnp.broadcast_to(labels[c], (len(s), labels.shape[1]))
+            D = first_layer_weights(model, jnp.asarray(u.v), jnp.asarray(s), label, pair, kind)
+            return finite_weights(D[0])
+
         samples = _sorted_samples(model, space, noisy, standard, weight)
         constant = np.zeros((space.rank, space.rank))
         for c in np.flatnonzero(np.array(model.data.noiseless)):
@@ -225,32 +234,8 @@ def _sorted_samples(
     return Samples(mass.ravel()[order], t.ravel()[order], y.reshape(-1, space.rank)[order])
 
 
-@eqx.filter_jit
-def _evaluate(
-    model: MultiIndexModel, v: Array, s: Array, label: Array, first: Array, second: Array, kind: str
-) -> Array:
-    def of_sample(s: Array) -> Array:
-        gradient = lambda s: jax.grad(model.sample_loss, argnums=1)(v, s, label)  # noqa: E731
-        if kind == "gradient":
-            g = gradient(s)
-            return (g @ first) * (g @ second)
-        return jax.jvp(gradient, (s,), (first,))[1] @ second
-
-    return jax.vmap(of_sample)(s)
-
-
-def _weights(
-    model: MultiIndexModel,
-    u: Statistics,
-    kind: str,
-    block: tuple[int, int],
-    c: int,
-    s: np.ndarray,
-) -> np.ndarray:
-    """D of samples of class c with preactivations s (nodes, width)."""
-    label = jnp.asarray(model.data.labels)[c]
-    first, second = np.eye(model.network.width)[list(block)]
-    D = _evaluate(dynamic(model), jnp.asarray(u.v), jnp.asarray(s), label, first, second, kind)
+def finite_weights(D: ArrayLike) -> np.ndarray:
+    """Weights of samples, or a ValueError."""
     D = np.asarray(D)
     if not np.isfinite(D).all():
         raise ValueError("the loss has derivatives that are not finite at this state.")

@@ -1,0 +1,68 @@
+"""Grids of parameters: joined by name, resumed from disk, sent to a cluster, refused early."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import Client
+
+import sgdlimits as sl
+
+
+def _arguments(snr, seed=0):
+    return {"model": sl.SpikedTensor(2, snr), "dim": 20, "time": 0.5, "runs": 3, "seed": seed}
+
+
+def _last(dataset):
+    return dataset[["m"]].isel(time=-1)
+
+
+def test_points_are_joined_along_one_dimension_per_parameter():
+    grid = {"snr": [0.8, 1.2], "seed": [3, 4, 5]}
+    joined = sl.sweep(_arguments, grid, reduce=_last)
+    assert joined["m"].dims == ("snr", "seed", "run")
+    np.testing.assert_array_equal(joined["snr"], [0.8, 1.2])
+    alone = _last(sl.simulate(**_arguments(1.2, 4)))
+    np.testing.assert_array_equal(joined["m"].sel(snr=1.2, seed=4), alone["m"])
+
+
+def test_an_interrupted_sweep_continues_from_its_folder(tmp_path):
+    calls = []
+
+    def stop_at_second(dataset):
+        calls.append(dataset)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return _last(dataset)
+
+    grid = {"snr": [0.8, 1.2, 1.6]}
+    with pytest.raises(KeyboardInterrupt):
+        sl.sweep(_arguments, grid, reduce=stop_at_second, out=tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"point-00000", "point-00001"}
+    kept = sl.load(tmp_path / "point-00000")
+    whole = sl.sweep(_arguments, grid, reduce=_last, out=tmp_path)
+    np.testing.assert_array_equal(whole["m"][0], kept["m"].isel(time=-1))
+    xr.testing.assert_equal(whole, sl.sweep(_arguments, grid, reduce=_last))
+
+
+def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():
+    calls = []
+
+    def arguments(m):
+        return {**_arguments(1.0), "seed": m}
+
+    def count(dataset):
+        calls.append(dataset)
+        return dataset
+
+    with pytest.raises(ValueError, match="grid: 'm' is already a name"):
+        sl.sweep(arguments, {"m": [1, 2, 3]}, reduce=count)
+    assert len(calls) == 1
+
+
+def test_a_cluster_returns_the_same():
+    grid = {"snr": [0.8, 1.2, 1.6]}
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as client:
+        sent = sl.sweep(_arguments, grid, reduce=_last, client=client)
+    xr.testing.assert_equal(sent, sl.sweep(_arguments, grid, reduce=_last))
