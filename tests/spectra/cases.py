@@ -5,7 +5,7 @@ import numpy as np
 
 import sgdlimits as sl
 from sgdlimits.expectations.rules import TruncatedGauss
-from sgdlimits.models.multi_index import Parameters
+from sgdlimits.models.overlap_model import Parameters
 
 _GRAM = [[1.0, 0.2, 0.1], [0.2, 1.0, -0.3], [0.1, -0.3, 1.0]]
 

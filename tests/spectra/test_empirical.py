@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 import sgdlimits as sl
 from sgdlimits import spectra
-from sgdlimits.models.multi_index import Parameters
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.operators import form_together
 from tests.spectra.cases import MODELS, parameters, softmax, xor
 

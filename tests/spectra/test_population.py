@@ -8,7 +8,7 @@ import pytest
 import sgdlimits as sl
 from sgdlimits import spectra
 from sgdlimits.expectations.rules import TruncatedGauss
-from sgdlimits.models.multi_index import Parameters
+from sgdlimits.models.overlap_model import Parameters
 from tests.helpers import z_limit
 from tests.spectra.cases import MODELS, parameters, softmax, xor
 

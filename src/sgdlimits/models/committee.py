@@ -30,10 +30,9 @@ from sgdlimits.expectations.four_point import Committee4, slopes_and_squared_err
 from sgdlimits.expectations.rules import AbstractRule, TruncatedGauss, coarse_rule
 from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
 from sgdlimits.models import committee_increments, committee_squares, rows
-from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.models.base import OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
-from sgdlimits.models.gram_domain import check_overlaps, into_domain
-from sgdlimits.models.multi_index import ChainState, Parameters
+from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.projected import tangent, tangent_rows
 from sgdlimits.randomness.chi_square import ChiSquare
@@ -42,7 +41,7 @@ _SQUARE = (0.0, 0.0, 1.0)
 _HIGHEST_EXPONENT = 24
 
 
-class Committee(AbstractModel[Statistics]):
+class Committee(AbstractOverlapModel):
     """A student committee that learns from a teacher committee. Build one with ``committee``.
 
     Args:
@@ -70,7 +69,6 @@ class Committee(AbstractModel[Statistics]):
     train_second_layer: bool = eqx.field(static=True)
     rule: AbstractRule
 
-    statistics_class: ClassVar = Statistics
     records_risk: ClassVar = True
     citation: ClassVar = (
         "L. Arnaboldi, L. Stephan, F. Krzakala, B. Loureiro. From high-dimensional & mean-field "
@@ -134,11 +132,6 @@ class Committee(AbstractModel[Statistics]):
 
     # -- what is allowed -----------------------------------------------------------------------
 
-    @property
-    def minimum_dim(self) -> int:
-        """A dimension for each student and each teacher."""
-        return self.width + self.teacher_width
-
     def check_algorithm(self, sgd: OnlineSGD) -> None:
         """A rate for the second layer only where it is trained."""
         if not self.train_second_layer and sgd.second_layer_rate != 1.0:
@@ -146,10 +139,6 @@ class Committee(AbstractModel[Statistics]):
                 f"second_layer_rate={sgd.second_layer_rate!r}: the second layer is fixed; build "
                 "the model with train_second_layer=True."
             )
-
-    def check_statistics(self, u: Statistics) -> None:
-        """Shapes, finiteness, symmetry, and Q >= M P^-1 Mᵀ."""
-        check_overlaps(u, self.template, jnp.asarray(self.gram))
 
     def check_state(self, u: Statistics, sgd: OnlineSGD) -> None:
         """Rows of norm 1 where the algorithm keeps them so."""
@@ -160,13 +149,6 @@ class Committee(AbstractModel[Statistics]):
     def constrained(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
         """Rows divided by their norms where the algorithm does so."""
         return rows.unit_rows(u) if sgd.spherical else u
-
-    def admissible(self, u: Statistics) -> Statistics:
-        """The part of Q outside the teacher's span made positive semidefinite."""
-        batched = jnp.vectorize(
-            lambda y: into_domain(u.with_vector(y), self.root).vector, signature="(n)->(n)"
-        )
-        return u.with_vector(batched(u.vector))
 
     # -- teacher, student, error ---------------------------------------------------------------
 
@@ -273,32 +255,7 @@ class Committee(AbstractModel[Statistics]):
         error = (y - self.output(v, s)) / self.width
         return -v * self.student.slope(s) * error, -self.student(s) * error
 
-    def literal_sample_size(self, dim: int) -> int:
-        """The sample is a vector; the parameters are what fills memory."""
-        return dim * self.width
-
-    # -- 2. statistics of real parameters ------------------------------------------------------
-
-    def statistics(
-        self, parameters: Parameters, frame: Float[Array, "directions dim"]
-    ) -> Statistics:
-        """v, W Fᵀ, W Wᵀ."""
-        v, W = parameters
-        return Statistics(v, W @ frame.T, W @ W.T)
-
     # -- 3. the exact chain --------------------------------------------------------------------
-
-    def chain_constants(self, dim: int) -> ChiSquare:
-        """|x|^2 outside the span of W and F is chi-square."""
-        return ChiSquare(dim - self.minimum_dim)
-
-    def chain_state(self, u: Statistics) -> ChainState:
-        """(v, B, rest): B = M R^-T, rest = Q - B Bᵀ."""
-        return ChainState(u.v, *rows.coordinates(u, self.root))
-
-    def chain_statistics(self, state: ChainState) -> Statistics:
-        """M = B Rᵀ, Q = B Bᵀ + rest."""
-        return Statistics(state.v, *rows.overlaps(state.B, state.rest, self.root))
 
     def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
         """Two Gaussian blocks, the label noise and one chi-square a step."""
@@ -427,9 +384,6 @@ class Committee(AbstractModel[Statistics]):
 
     # -- laws and landmarks --------------------------------------------------------------------
 
-    def initial_constants(self, dim: int) -> None:
-        """None: see ``rows.random_rows``."""
-
     def initial_statistics(
         self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
     ) -> Statistics:
@@ -437,12 +391,6 @@ class Committee(AbstractModel[Statistics]):
         B, rest = rows.random_rows(key, dim, self.teacher_width, self.width)
         v = jnp.asarray(self.second_layer) if self.train_second_layer else self.template.v
         return self.chain_statistics(ChainState(v, B, rest))
-
-    def lift(
-        self, key: Key[Array, ""], u: Statistics, frame: Float[Array, "directions dim"]
-    ) -> Parameters:
-        """Rows with these overlaps; what is free is uniform orthogonal to the teacher."""
-        return Parameters(u.v, rows.lift_rows(key, u, self.root, frame))
 
     def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:
         """Random overlaps of order one; half of the points with little outside the teacher."""

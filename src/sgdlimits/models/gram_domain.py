@@ -7,13 +7,14 @@ from jaxtyping import Array, Float
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.models.overlaps import Statistics
 
-_RELATIVE_GAP = (
-    1e-9  # what rounding may leave between a semidefinite matrix and its factor's square
-)
+# What rounding may leave between a semidefinite matrix and its factor's square.
+_RELATIVE_GAP = 1e-9
 
 
-def check_overlaps(u: object, template: Statistics, gram: Float[Array, "r r"]) -> None:
+def check_overlaps(u: object, template: Statistics, root: Float[Array, "r r"]) -> None:
     """Raise unless ``u`` has the template's shapes and real vectors can realise it.
+
+    G = root rootᵀ is the Gram matrix of the frame.
 
     Raises:
         TypeError: if ``u`` is not ``Statistics``.
@@ -35,7 +36,7 @@ def check_overlaps(u: object, template: Statistics, gram: Float[Array, "r r"]) -
     if not np.allclose(Q, np.swapaxes(Q, -1, -2), atol=1e-9):
         most = np.abs(Q - np.swapaxes(Q, -1, -2)).max()
         raise ValueError(f"statistics: Q must be symmetric; |Q_ij - Q_ji| is up to {most:.3g}.")
-    rest = np.linalg.eigvalsh(np.asarray(u.R_perp(jnp.asarray(gram))))
+    rest = np.linalg.eigvalsh(np.asarray(u.R_perp(root @ root.T)))
     scale = 1 + np.abs(np.trace(Q, axis1=-2, axis2=-1))
     if rest.size and (rest.min(-1) < -1e-8 * scale).any():
         raise ValueError(

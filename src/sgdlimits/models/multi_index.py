@@ -10,7 +10,7 @@ whose exact law in (v, M, Q) and whose moments follow from Gaussian integrals of
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -23,37 +23,22 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.expectations.rules import AbstractRule, check_rule, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
-from sgdlimits.models.base import AbstractModel, Constraints, OneStepMoments
+from sgdlimits.models.base import Constraints, OneStepMoments
 from sgdlimits.models.chain_kernel import Sample, advance
 from sgdlimits.models.class_nodes import Affine, ClassNodes
-from sgdlimits.models.gram_domain import check_overlaps, into_domain
 from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
+from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
 from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.rows import coordinates, lift_rows, overlaps, random_rows
+from sgdlimits.models.rows import random_rows
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
 
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
-class Parameters(NamedTuple):
-    """Real parameters: second layer v (layer,) and first layer W (width, dim)."""
-
-    v: Array
-    W: Array
-
-
-class ChainState(NamedTuple):
-    """v, coordinates of the neurons in the frame's span, and Gram matrix of the rest of them."""
-
-    v: Array
-    B: Array
-    rest: Array
-
-
-class MultiIndexModel(AbstractModel[Statistics]):
+class MultiIndexModel(AbstractOverlapModel):
     """A network and a loss on a Gaussian mixture.
 
     Args:
@@ -77,7 +62,6 @@ class MultiIndexModel(AbstractModel[Statistics]):
     ridge: float
     rule: AbstractRule
 
-    statistics_class: ClassVar = Statistics
     citation: ClassVar = (
         "G. Ben Arous, R. Gheissari, A. Jagannath. High-dimensional limit theorems for SGD: "
         "effective dynamics and critical scaling. NeurIPS 2022."
@@ -127,9 +111,9 @@ class MultiIndexModel(AbstractModel[Statistics]):
         return Statistics(jnp.zeros(self.network.layer), jnp.zeros((p, r)), jnp.zeros((p, p)))
 
     @property
-    def minimum_dim(self) -> int:
-        """A dimension for each neuron and each fixed direction."""
-        return self.network.width + self.data.directions
+    def root(self) -> Float[Array, "r r"]:
+        """Of the mixture's directions."""
+        return self.data.root
 
     def check_algorithm(self, sgd: OnlineSGD) -> None:
         """Rows of free norm."""
@@ -139,17 +123,6 @@ class MultiIndexModel(AbstractModel[Statistics]):
             raise ValueError(
                 f"second_layer_rate={sgd.second_layer_rate!r}: the network has no second layer."
             )
-
-    def check_statistics(self, u: Statistics) -> None:
-        """Shapes, finiteness, symmetry, and Q >= M G^-1 Mᵀ."""
-        check_overlaps(u, self.template, jnp.asarray(self.data.gram))
-
-    def admissible(self, u: Statistics) -> Statistics:
-        """Q >= M G^-1 Mᵀ."""
-        batched = jnp.vectorize(
-            lambda y: into_domain(u.with_vector(y), self.data.root).vector, signature="(n)->(n)"
-        )
-        return u.with_vector(batched(u.vector))
 
     def accurate_to(self, error: float) -> "MultiIndexModel":
         """Drifts to this error at states of order one; a rule that the user chose is kept."""
@@ -242,32 +215,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         cumulative = jnp.cumsum(self.data.weights)[:-1]
         return jnp.sum(uniform[..., None] >= cumulative, axis=-1)
 
-    def literal_sample_size(self, dim: int) -> int:
-        """The sample is a vector; the parameters are what fills memory."""
-        return dim * self.network.width
-
-    # -- 2. statistics of real parameters ------------------------------------------------------
-
-    def statistics(
-        self, parameters: Parameters, frame: Float[Array, "directions dim"]
-    ) -> Statistics:
-        """v, W Fᵀ, W Wᵀ."""
-        v, W = parameters
-        return Statistics(v, W @ frame.T, W @ W.T)
-
     # -- 3. the exact chain --------------------------------------------------------------------
-
-    def chain_constants(self, dim: int) -> ChiSquare:
-        """|X|^2 outside the span of W and F is chi-square."""
-        return ChiSquare(dim - self.minimum_dim)
-
-    def chain_state(self, u: Statistics) -> ChainState:
-        """(v, B, rest): B = M R^-T, rest = Q - B Bᵀ."""
-        return ChainState(u.v, *coordinates(u, self.data.root))
-
-    def chain_statistics(self, state: ChainState) -> Statistics:
-        """M = B Rᵀ, Q = B Bᵀ + rest."""
-        return Statistics(state.v, *overlaps(state.B, state.rest, self.data.root))
 
     def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
         """Classes, two Gaussian blocks and one chi-square a step."""
@@ -276,7 +224,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         index = self._classes(jax.random.uniform(key_class, (steps,)))
         z = jax.random.normal(key_noise, (r + p + constants.normals, steps))
         deviation = self.data.deviations[index]
-        means = jnp.asarray(self.data.coefficients) @ self.data.root
+        means = jnp.asarray(self.data.coefficients) @ self.root
         return Sample(
             e=means[index] + (deviation * z[:r]).T,
             xi=(deviation * z[r : r + p]).T,
@@ -521,9 +469,6 @@ class MultiIndexModel(AbstractModel[Statistics]):
 
     # -- laws and landmarks --------------------------------------------------------------------
 
-    def initial_constants(self, dim: int) -> None:
-        """None: see ``random_rows``."""
-
     def initial_statistics(
         self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
     ) -> Statistics:
@@ -532,12 +477,6 @@ class MultiIndexModel(AbstractModel[Statistics]):
         B, rest = random_rows(key_rows, dim, self.data.directions, self.network.width)
         v = jax.random.normal(key_v, (self.network.layer,))
         return self.chain_statistics(ChainState(v, B, rest))
-
-    def lift(
-        self, key: Key[Array, ""], u: Statistics, frame: Float[Array, "directions dim"]
-    ) -> Parameters:
-        """Neurons with these overlaps; what is free is uniform orthogonal to the frame."""
-        return Parameters(u.v, lift_rows(key, u, self.data.root, frame))
 
     def zero_noise(self) -> "MultiIndexModel":
         """The limit snr = inf, where there is a formula for its fixed points."""
@@ -555,7 +494,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         factor = rng.standard_normal((count, p, p)) * np.sqrt(shrink / p)[:, None, None]
         B = 1.5 * rng.standard_normal((count, p, r))
         v = 1.5 * rng.standard_normal((count, self.network.layer))
-        root = np.asarray(self.data.root)
+        root = np.asarray(self.root)
         M, rest = B @ root.T, factor @ np.swapaxes(factor, -1, -2)
         if any(self.data.noiseless):
             for wall in self._points(self.template).walls:
@@ -578,7 +517,7 @@ class MultiIndexModel(AbstractModel[Statistics]):
         dM, factor = rng.standard_normal((count, p, r)), rng.standard_normal((count, p, p))
         scale = radius / np.sqrt((dv**2).sum(-1) + (dM**2).sum((-2, -1)))
         M = np.asarray(u.M) + scale[:, None, None] * dM
-        B = np.linalg.solve(np.asarray(self.data.root), np.swapaxes(M, -1, -2))
+        B = np.linalg.solve(np.asarray(self.root), np.swapaxes(M, -1, -2))
         rest = np.asarray(u.R_perp(jnp.asarray(self.data.gram)))
         rest = rest + scale[:, None, None] / p * factor @ np.swapaxes(factor, -1, -2)
         v = np.asarray(u.v) + scale[:, None] * dv

@@ -20,7 +20,7 @@ from sgdlimits.analysis.phase_retrieval_landscape import (
 )
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.committees_zoo import phase_retrieval
-from sgdlimits.models.multi_index import Parameters
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.randomness.streams import run_keys

@@ -22,7 +22,8 @@ from jaxtyping import Array, Float, Integer
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.models.overlaps import Statistics
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import (
     Block,
     BlockLike,

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import multivariate_normal, norm
 
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.spectra.blocks import (
     BlockLike,

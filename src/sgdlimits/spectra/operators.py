@@ -17,7 +17,8 @@ from scipy.sparse.linalg import LinearOperator
 
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import memory
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.spectra.samples import AbstractSamples
 

@@ -25,7 +25,8 @@ from jaxtyping import Array, Float
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.spectra.blocks import (
     Block,

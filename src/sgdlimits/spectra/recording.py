@@ -10,7 +10,8 @@ import xarray as xr
 
 from sgdlimits import _validate
 from sgdlimits.engines.observe import Snapshot
-from sgdlimits.models.multi_index import MultiIndexModel, Parameters
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import (
     KINDS,
     Block,
