@@ -71,7 +71,7 @@ def spiked():
 def test_spiked_matrices_close_at_the_critical_step_one_over_n(spiked):
     assert spiked.closes
     assert spiked.noise_closes
-    assert spiked.localizable != "fails"
+    assert spiked.localizable == "holds"
     assert spiked.critical.low - 0.15 <= 1 <= spiked.critical.high + 0.15
     assert [spiked.step_at(a) for a in (0.5, 1.0, 1.5)] == ["too large", "critical", "subcritical"]
     assert spiked.step == "critical"
@@ -79,6 +79,19 @@ def test_spiked_matrices_close_at_the_critical_step_one_over_n(spiked):
     assert spiked.passed
     corrector = dict(zip(spiked.names, spiked.powers["corrector"], strict=True))
     assert corrector["m"].vanishing
+
+
+@pytest.mark.stat
+def test_a_statistic_that_bends_too_much_is_not_localizable():
+    def rippled(w):  # its Hessian is of order n, not O(n^1/2)
+        return {"m": w[0] + jnp.sin(w.size * w[0]) / w.size, "q": jnp.sum(w * w)}
+
+    report = sl.audit(regression(statistics=rippled), SGD, **(SMALL | {"dims": (10, 80)}))
+    verdicts = {condition.name: condition.verdict for condition in report.conditions}
+    assert verdicts["(1) largest ‖∇²u‖"] == "fails"
+    assert report.localizable == "fails"
+    assert not report.passed
+    assert sl.audit(regression(), SGD, **SMALL).conditions[0].verdict == "holds"
 
 
 def test_the_report_holds_what_was_measured(spiked):
