@@ -94,6 +94,29 @@ def test_a_statistic_that_bends_too_much_is_not_localizable():
     assert sl.audit(regression(), SGD, **SMALL).conditions[0].verdict == "holds"
 
 
+@pytest.mark.stat
+def test_inputs_that_are_not_gaussian_matter_along_coordinates_alone():
+    def signs(key, dim):
+        x = jax.random.rademacher(key, (dim,)).astype(float)
+        return x, jnp.tanh(jnp.sum(x) / jnp.sqrt(dim))
+
+    model = sl.CustomModel(
+        loss=lambda w, y: 0.5 * (jnp.tanh(w @ y[0]) - y[1]) ** 2,
+        sample=signs,
+        statistics=lambda w: {"m": jnp.sum(w) / jnp.sqrt(w.size), "q": w @ w},
+        initial=lambda key, dim: jax.random.normal(key, (dim,)) / jnp.sqrt(dim),
+        directions=lambda dim: jnp.ones((1, dim)) / jnp.sqrt(dim),
+    )
+    options = {"dims": (50, 100), "samples": 2000, "level": FALSE_ALARM}
+    assert sl.audit(model, **options).closes
+    aligned = sl.audit(model, coordinates=True, **options)
+    assert "m" in aligned.open_statistics
+    # The only candidate that varies within fibres, named once for each statistic.
+    assert [s.candidate for s in aligned.suggestions] == ["sum of x^4"] * len(
+        aligned.open_statistics
+    )
+
+
 def test_the_report_holds_what_was_measured(spiked):
     ds = spiked.dataset
     assert dict(ds.sizes) == {

@@ -107,7 +107,7 @@ def _forward(
         gain = (slope**2 * norm).sum(axis=0) * varies
         left = (y**2).sum() - gain
         freedom_left = freedom - fibres * len(found)
-        if freedom_left < 1:
+        if freedom_left < 1 or not varies.any():
             break
         ratio = (gain / fibres) / np.maximum(left / freedom_left, 1e-300)
         best = int(np.argmax(gain))
