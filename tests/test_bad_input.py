@@ -243,7 +243,10 @@ def test_switches(name, call, value):
         (lambda: sl.audit(sl.SpikedTensor(), dims=100), "dims=100: expected two or more"),
         (lambda: sl.sweep(dict, {"snr": 0.8}), "grid['snr']=0.8: expected a list of values"),
         (lambda: sl.convergence_rate([1, 2]), "comparisons=[1, 2]: expected results of compare"),
-        (lambda: sl.k_gmm(means_gram=np.ones((2, 2))), "means_gram=array"),
+        (
+            lambda: sl.k_gmm(means_gram=np.ones((2, 2))),
+            "means_gram: smallest eigenvalue",
+        ),
         (lambda: sl.committee(2, 1, np.tanh), "expected an elementwise function written in JAX"),
         (lambda: sl.Activation(jnp.sum), "turns shape (2,) into ()"),
         (lambda: _simulate(sgd=sl.OnlineSGD), "call it first: OnlineSGD()"),

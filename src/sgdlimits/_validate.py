@@ -5,6 +5,8 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
 
 def number(name: str, value: object) -> float:
     """Return ``value`` as a finite float.
@@ -77,3 +79,33 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name}={value!r}: expected one of {', '.join(map(repr, allowed))}.")
     return value
+
+
+def gram(name: str, value: Any, size: int | None = None) -> tuple[tuple[float, ...], ...]:
+    """Return ``value`` as a nested tuple if it is the Gram matrix of independent vectors.
+
+    Raises:
+        TypeError: if it is no array of numbers.
+        ValueError: unless it is square (of ``size`` rows, if given), symmetric and positive
+            definite.
+    """
+    try:
+        matrix = np.atleast_2d(np.asarray(value, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name}={value!r}: expected a symmetric matrix of numbers.") from error
+    size = len(matrix) if size is None else size
+    if (
+        matrix.shape != (size, size)
+        or not np.isfinite(matrix).all()
+        or not np.allclose(matrix, matrix.T)
+    ):
+        raise ValueError(
+            f"{name} has shape {matrix.shape}: expected a finite, symmetric {size} x {size} matrix."
+        )
+    smallest = np.linalg.eigvalsh(matrix)[0]
+    if smallest <= 1e-10 * np.trace(matrix):
+        raise ValueError(
+            f"{name}: smallest eigenvalue {smallest:.3g}; expected the Gram matrix of linearly "
+            "independent vectors."
+        )
+    return tuple(tuple(float(x) for x in row) for row in matrix)

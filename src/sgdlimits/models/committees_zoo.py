@@ -98,7 +98,7 @@ def committee(
         student=student,
         teacher=teacher,
         width=p,
-        gram=_gram(teacher_gram, k),
+        gram=_validate.gram("teacher_gram", np.eye(k) if teacher_gram is None else teacher_gram, k),
         second_layer=_row("second_layer", second_layer, p),
         teacher_second_layer=_row("teacher_second_layer", teacher_second_layer, k),
         noise=_validate.nonnegative("noise", noise),
@@ -141,21 +141,6 @@ def single_index(
     Source: Ben Arous, Gheissari and Jagannath (2021) for the information exponent.
     """
     return committee(1, 1, activation, link, noise)
-
-
-def _gram(value: ArrayLike | None, k: int) -> tuple[tuple[float, ...], ...]:
-    gram = np.eye(k) if value is None else np.atleast_2d(np.asarray(value, dtype=float))
-    if gram.shape != (k, k) or not np.isfinite(gram).all() or not np.allclose(gram, gram.T):
-        raise ValueError(
-            f"teacher_gram has shape {gram.shape}: expected a symmetric {k} x {k} matrix."
-        )
-    smallest = np.linalg.eigvalsh(gram)[0]
-    if smallest <= 1e-10 * np.trace(gram):
-        raise ValueError(
-            f"teacher_gram: smallest eigenvalue {smallest:.3g}; the teacher's rows must be "
-            "linearly independent."
-        )
-    return tuple(tuple(float(x) for x in row) for row in gram)
 
 
 def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:

@@ -37,7 +37,8 @@ class GaussianMixture(eqx.Module):
     Args:
         coefficients: a, shape (classes, directions).
         labels: what the loss is given for each class, shape (classes,) or (classes, outputs).
-        gram: G = F Fᵀ; default: orthonormal directions.
+        gram: G = F Fᵀ; default: orthonormal directions. Dependent means are coefficients over
+            fewer directions.
         probabilities: default: equal.
         snr: lambda, one number or one per class; inf is the zero-noise limit.
 
@@ -66,30 +67,19 @@ class GaussianMixture(eqx.Module):
         classes, directions = np.shape(self.coefficients)
         table = np.asarray(labels, dtype=float)
         self.labels = _matrix("labels", table[:, None] if table.ndim == 1 else table)
-        self.gram = _matrix("gram", np.eye(directions) if gram is None else gram)
+        self.gram = _validate.gram("gram", np.eye(directions) if gram is None else gram, directions)
         equal = np.full(classes, 1 / classes)
         self.probabilities = _row(
             "probabilities", equal if probabilities is None else probabilities
         )
         row = _row("snr", snr, allow_infinite=True)
         self.snr = row * classes if len(row) == 1 else row
-        self._check(classes, directions)
+        self._check(classes)
         self.noiseless = tuple(value == math.inf for value in self.snr)
 
-    def _check(self, classes: int, directions: int) -> None:
+    def _check(self, classes: int) -> None:
         if len(self.labels) != classes:
             raise ValueError(f"labels: expected one per class ({classes}), got {len(self.labels)}.")
-        gram = np.array(self.gram)
-        if gram.shape != (directions, directions) or not np.allclose(gram, gram.T):
-            raise ValueError(
-                f"gram has shape {gram.shape}: expected a symmetric {directions} x {directions}."
-            )
-        smallest = np.linalg.eigvalsh(gram)[0]
-        if smallest <= 1e-10 * np.trace(gram):
-            raise ValueError(
-                f"gram: smallest eigenvalue {smallest:.3g}; the directions must be linearly "
-                "independent. Express dependent means in coefficients over fewer directions."
-            )
         p = np.array(self.probabilities)
         if p.shape != (classes,) or (p < 0).any() or not math.isclose(p.sum(), 1, abs_tol=1e-9):
             raise ValueError(

@@ -96,16 +96,7 @@ def k_gmm(
     if means_gram is None:
         gram = np.eye(_validate.integer("classes", classes, 2))
     else:
-        gram = np.atleast_2d(np.asarray(means_gram, dtype=float))
-        if (
-            gram.ndim != 2
-            or len(gram) != len(gram.T)
-            or (np.linalg.eigvalsh(gram)[0] <= 1e-10 * np.trace(gram))
-        ):
-            raise ValueError(
-                f"means_gram={means_gram!r}: expected the Gram matrix of linearly independent "
-                "means."
-            )
+        gram = np.array(_validate.gram("means_gram", means_gram))
     k = len(gram)
     if classes is not None and classes != k:
         raise ValueError(f"classes={classes!r}: means_gram has {k} rows; leave one of them out.")
