@@ -37,11 +37,31 @@ def test_an_interrupted_sweep_continues_from_its_folder(tmp_path):
     grid = {"snr": [0.8, 1.2, 1.6]}
     with pytest.raises(KeyboardInterrupt):
         sl.sweep(_arguments, grid, reduce=stop_at_second, out=tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"point-00000", "point-00001"}
-    kept = sl.load(tmp_path / "point-00000")
+    assert len(list(tmp_path.iterdir())) == 2
+    kept = [sl.load(folder) for folder in tmp_path.iterdir()]
     whole = sl.sweep(_arguments, grid, reduce=_last, out=tmp_path)
-    np.testing.assert_array_equal(whole["m"][0], kept["m"].isel(time=-1))
+    ends = {tuple(dataset["m"].isel(time=-1).values) for dataset in kept}
+    assert ends == {tuple(whole["m"].values[i]) for i in (0, 1)}
     xr.testing.assert_equal(whole, sl.sweep(_arguments, grid, reduce=_last))
+
+
+def test_a_longer_grid_finds_the_points_that_are_there(tmp_path):
+    sl.sweep(_arguments, {"snr": [0.8, 1.6]}, reduce=_last, out=tmp_path)
+    before = {folder.name: folder.stat().st_mtime for folder in tmp_path.iterdir()}
+    sl.sweep(_arguments, {"snr": [0.4, 0.8, 1.2, 1.6]}, reduce=_last, out=tmp_path)
+    after = {folder.name: folder.stat().st_mtime for folder in tmp_path.iterdir()}
+    assert len(after) == 4
+    assert before.items() <= after.items()
+
+
+def test_points_recorded_at_other_times_are_refused_with_the_remedy():
+    def arguments(dim):
+        return {**_arguments(1.0), "dim": dim, "record": 4}
+
+    with pytest.raises(ValueError, match=r"reduce: results of two points differ in their time"):
+        sl.sweep(arguments, {"dim": [50, 77]})
+    ends = sl.sweep(arguments, {"dim": [50, 77]}, reduce=lambda ds: ds.isel(time=-1, drop=True))
+    assert ends["m"].shape == (2, 3)
 
 
 def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():

@@ -10,6 +10,7 @@ import xarray as xr
 
 from sgdlimits.engines.progress import progress_bar
 from sgdlimits.engines.simulate import simulate
+from sgdlimits.provenance import describe, identity
 
 Arguments = Callable[..., Mapping[str, Any]]
 Reduce = Callable[[xr.Dataset], xr.Dataset]
@@ -61,7 +62,11 @@ def sweep(
         if np.ndim(grid[name]) == 0 or len(grid[name]) == 0:
             raise ValueError(f"grid[{name!r}]={grid[name]!r}: expected a list of values.")
     points = [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())]
-    folders = [None if out is None else Path(out) / f"point-{i:05d}" for i in range(len(points))]
+    # By the values, so that a grid with further ones finds what is there.
+    folders = [
+        None if out is None else Path(out) / f"point-{identity(describe(point))[:12]}"
+        for point in points
+    ]
     jobs = [
         (dict(arguments(**point)), reduce, folder)
         for point, folder in zip(points, folders, strict=True)
@@ -69,7 +74,7 @@ def sweep(
     results: dict[int, xr.Dataset] = {}
     with progress_bar(progress, "sweep", len(jobs)) as advanced:
         for i, result in _completed(jobs, client):
-            _check_names(result, names)  # at once, not after the last point
+            _check(result, names, next(iter(results.values()), None))  # not after the last point
             results[i] = result
             advanced(1)
     return _join([results[i] for i in range(len(jobs))], grid)
@@ -108,7 +113,13 @@ def _join(results: list[xr.Dataset], grid: Mapping[str, Sequence[Any]]) -> xr.Da
     return results[0]
 
 
-def _check_names(result: xr.Dataset, names: list[str]) -> None:
+def _check(result: xr.Dataset, names: list[str], first: xr.Dataset | None) -> None:
     for name in names:
         if name in result.dims or name in result.variables:
             raise ValueError(f"grid: {name!r} is already a name in the results; choose another.")
+    for name, index in ({} if first is None else first.indexes).items():
+        if name not in result.indexes or not index.equals(result.indexes[name]):
+            raise ValueError(
+                f"reduce: results of two points differ in their {name}; let it keep what they have "
+                "in common, such as lambda ds: ds.isel(time=-1, drop=True)."
+            )

@@ -86,7 +86,9 @@ def test_a_statistic_that_bends_too_much_is_not_localizable():
     def rippled(w):  # its Hessian is of order n, not O(n^1/2)
         return {"m": w[0] + jnp.sin(w.size * w[0]) / w.size, "q": jnp.sum(w * w)}
 
-    report = sl.audit(regression(statistics=rippled), SGD, **(SMALL | {"dims": (10, 80)}))
+    report = sl.audit(
+        regression(statistics=rippled), SGD, **(SMALL | {"dims": (10, 30, 90), "points": 20})
+    )
     verdicts = {condition.name: condition.verdict for condition in report.conditions}
     assert verdicts["(1) largest ‖∇²u‖"] == "fails"
     assert report.localizable == "fails"
@@ -115,6 +117,13 @@ def test_inputs_that_are_not_gaussian_matter_along_coordinates_alone():
     assert [s.candidate for s in aligned.suggestions] == ["sum of x^4"] * len(
         aligned.open_statistics
     )
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_a_candidate_that_is_not_finite_is_named():
+    options = {"dims": (10, 20), "fibres": 2, "points": 6, "samples": 200, "without": ("r2",)}
+    with pytest.raises(ValueError, match=r"candidates\['log'\]: not finite"):
+        sl.audit(sl.SpikedTensor(snr=2.0), candidates={"log": lambda p: jnp.log(p[0])}, **options)
 
 
 def test_the_report_holds_what_was_measured(spiked):

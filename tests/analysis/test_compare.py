@@ -40,6 +40,30 @@ def test_the_band_misses_as_often_as_stated():
 
 
 @pytest.mark.stat
+@pytest.mark.parametrize("runs", [3, 6, 12])
+def test_few_runs_of_many_statistics_are_not_told_apart_too_often(runs):
+    rng, level, trials = np.random.default_rng(1), 0.1, 60
+    coords = {"run": np.arange(runs), "time": np.arange(20.0)}
+    exact = xr.Dataset(
+        {"M": (("run", "time", "neuron"), np.zeros((1, 20, 30)))},
+        coords | {"run": [0]}, {"seed": 1, "dim": 100},
+    )  # fmt: skip
+    misses = 0
+    for _ in range(trials):
+        values = rng.standard_normal((runs, 20, 30)).cumsum(1)
+        one = xr.Dataset(
+            {"M": (("run", "time", "neuron"), values)}, coords, {"seed": 0, "dim": 100}
+        )
+        misses += not sl.compare(one, exact, level=level).agrees
+    assert misses <= stats.binom.isf(FALSE_ALARM, trials, level)
+
+
+def test_a_band_wider_than_the_statistics_decides_nothing():
+    one = walks(np.random.default_rng(0), 2)
+    assert "cannot tell" in sl.compare(one, walks(np.random.default_rng(1), 2, seed=1)).summary()
+
+
+@pytest.mark.stat
 def test_a_drift_that_theory_does_not_have_is_told():
     rng = np.random.default_rng(0)
     found = sum(

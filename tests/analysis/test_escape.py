@@ -2,6 +2,7 @@
 
 import math
 
+import equinox as eqx
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -112,6 +113,24 @@ def test_hitting_times_of_the_chain_follow_the_law(snr, step, level):
     assert stats.kstest(samples, law.cdf).pvalue > 1e-4
     # The comparison sees a constant that is off by a third of a standard deviation.
     assert stats.kstest(samples - law.standard_deviation / 3, law.cdf).pvalue < 1e-4
+
+
+@pytest.mark.stat
+def test_a_saddle_whose_sides_differ_has_both_in_its_law():
+    series = sl.Hermite([0.0, 0.0, 0.5, 0.4])
+    dim, sgd, level = 2000, sl.OnlineSGD(0.02, spherical=True), 0.4
+    model = sl.single_index(series, series, noise=0.1)
+    saddle = sl.Statistics(np.zeros(0), np.zeros((1, 1)), np.ones((1, 1)))
+    law = sl.escape_law(sl.effective_dynamics(model, sgd), saddle, "M_11", level, dim)
+    assert law.constant_below > law.constant + 1
+    assert law.cdf(law.quantile(0.7)) == pytest.approx(0.7, abs=1e-9)
+    horizon, runs = float(law.quantile(0.999)), 256
+    paths = sl.simulate(model, sgd, dim=dim, time=horizon, runs=runs, seed=2, record=801)
+    times = sl.exit_time(paths, level, lambda ds: abs(ds["M"]).squeeze(("neuron", "direction")))
+    samples = np.where(times["censored"], horizon, times["time"])
+    assert stats.kstest(samples, law.cdf).pvalue > 1e-4
+    one_sided = eqx.tree_at(lambda law: law.constant_below, law, law.constant)
+    assert stats.kstest(samples, one_sided.cdf).pvalue < 1e-4
 
 
 def test_higher_orders_have_no_escape_from_no_overlap():

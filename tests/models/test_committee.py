@@ -212,3 +212,24 @@ def test_a_fixed_second_layer_has_no_rate():
         sl.effective_dynamics(model, sl.OnlineSGD(second_layer_rate=0.5))
     assert model.template.v.shape == (0,)
     assert dataclasses.replace(model, train_second_layer=True).template.v.shape == (2,)
+
+
+@pytest.mark.stat
+def test_kinks_that_nodes_cross_have_no_jacobian_but_right_moments():
+    hinge = sl.Activation(lambda s: jnp.maximum(s - 0.5, 0), kinks=(0.5,))
+    model, sgd, dim = sl.committee(4, 2, hinge, noise=0.1), sl.OnlineSGD(step=4.0), 8
+    assert not model.has_jacobian
+    assert sl.committee(4, 2, "relu").has_jacobian
+    assert sl.committee(4, 2, "erf").has_jacobian
+    rng = np.random.default_rng(0)
+    B, A = 0.6 * rng.standard_normal((4, 2)), 0.5 * rng.standard_normal((4, 4))
+    u = sl.Statistics(np.zeros(0), B, B @ B.T + A @ A.T)
+    with pytest.raises(ValueError, match="nodes cross the network's kinks"):
+        sl.effective_dynamics(model, sgd).linearise(u)
+    parameters, frame = sl.lift(model, u, dim, seed=0), model.frame(dim)
+    step = lambda key: model.statistics(model.sgd_step(parameters, frame, key, sgd), frame).vector
+    moved = jax.jit(jax.vmap(step))(jax.random.split(jax.random.key(1), 200_000))
+    moved = np.asarray(moved) - np.asarray(u.vector)
+    mean = np.asarray(model.one_step_moments(u, sgd, jnp.asarray(float(dim))).mean)
+    z = (moved.mean(0) - mean) / (moved.std(0) / len(moved) ** 0.5)
+    assert np.abs(z).max() < 4.5  # of 18: false alarm 1e-4

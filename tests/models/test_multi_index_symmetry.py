@@ -7,6 +7,7 @@ import pytest
 
 import sgdlimits as sl
 from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss
+from sgdlimits.limits.vector_field import jacobian
 
 
 def _state(width, directions, seed=0, rest=1.0):
@@ -120,3 +121,32 @@ def test_a_tolerance_chooses_the_rule_and_impossible_ones_are_refused():
         sl.MultiIndexModel(
             data=base.data, network=base.network, loss=base.loss, tolerance=1e-3, rule=base.rule
         )
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_the_jacobian_does_not_depend_on_the_order_of_neurons_at_singular_overlaps(aligned):
+    data = sl.GaussianMixture([[1.0], [-1.0]], [1.0, -1.0], snr=3.0)
+    model = sl.MultiIndexModel(
+        data=data,
+        network=sl.Network(lambda v, s: v @ jnp.tanh(s), width=2, layer=2),
+        loss=lambda z, y: jnp.sqrt(1 + (z - y[0]) ** 2) - 1,
+        ridge=0.02,
+    )
+    sgd = sl.OnlineSGD(step=0.7)
+    if aligned:
+        v, M, Q = [0.6, 0.6], [[1.03], [1.03]], np.full((2, 2), 1.1)
+    else:
+        v, M, Q = [1.1, 0.0], [[1.2], [0.0]], np.diag([1.6, 0.0])
+    u = sl.Statistics(np.array(v), np.array(M), np.array(Q))
+    swapped = sl.Statistics(u.v[::-1], u.M[::-1], u.Q[::-1, ::-1])
+    names = u.names
+    exchange = str.maketrans("12", "21")
+    moved = [
+        "Q_12" if name == "Q_12" else name[:2] + name[2:3].translate(exchange) + name[3:]
+        if name[0] != "Q" else name.translate(exchange) for name in names
+    ]  # fmt: skip
+    order = [names.index(name) for name in moved]
+    one, other = (np.asarray(jacobian(model, sgd, x)) for x in (u, swapped))
+    np.testing.assert_allclose(other, one[np.ix_(order, order)], atol=5e-5)  # of the quadrature
+    inside = sl.Statistics(u.v, u.M, u.Q + 1e-4 * np.eye(2))
+    np.testing.assert_allclose(one, np.asarray(jacobian(model, sgd, inside)), atol=2e-3)

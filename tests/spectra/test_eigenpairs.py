@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from sgdlimits import spectra
 
@@ -28,7 +28,7 @@ _SPECTRUM = np.concatenate([np.linspace(-1, 1, 300), [-5.0, 4.0, 3.0, -2.5]])
 @pytest.mark.parametrize("iterate", [False, True])
 def test_top_is_by_absolute_value_from_both_ends(iterate):
     matrix = _with_eigenvalues(_SPECTRUM)
-    pairs = spectra.top(_operator(matrix) if iterate else matrix, 4)
+    pairs = spectra.top(_operator(matrix) if iterate else matrix, 4, form=not iterate)
     np.testing.assert_allclose(pairs.values, [-5, 4, 3, -2.5], atol=1e-8)
     np.testing.assert_allclose(pairs.vectors @ pairs.vectors.T, np.eye(4), atol=1e-6)
     residuals = np.linalg.norm(matrix @ pairs.vectors.T - pairs.vectors.T * pairs.values, axis=0)
@@ -41,7 +41,9 @@ def test_top_is_by_absolute_value_from_both_ends(iterate):
 @pytest.mark.parametrize("iterate", [False, True])
 def test_extremes(iterate):
     matrix = _with_eigenvalues(_SPECTRUM)
-    lowest, highest = spectra.extremes(_operator(matrix) if iterate else matrix, 2)
+    lowest, highest = spectra.extremes(
+        _operator(matrix) if iterate else matrix, 2, form=not iterate
+    )
     np.testing.assert_allclose(lowest.values, [-5, -2.5], atol=1e-8)
     np.testing.assert_allclose(highest.values, [4, 3], atol=1e-8)
     for pairs in (lowest, highest):
@@ -53,7 +55,7 @@ def test_asking_for_ten_where_two_are_separated_stops_and_reports_the_two():
     bulk = np.linspace(0, 1, 700) ** 3 * -0.2 + 1  # dense at its edge, 1
     matrix = _with_eigenvalues(np.concatenate([bulk, [3.0, 2.0]]))
     calls = []
-    pairs = spectra.top(_operator(matrix, calls), 10, most_sweeps=9)
+    pairs = spectra.top(_operator(matrix, calls), 10, most_sweeps=9, form=False)
     assert 2 <= len(pairs.values) < 10
     assert not pairs.complete
     np.testing.assert_allclose(pairs.values[:2], [3, 2], atol=1e-8)
@@ -89,3 +91,11 @@ def test_every_eigenvalue_may_be_asked_for():
 def test_bad_input_is_refused(as_users_run, matrix, k, message):
     with pytest.raises((TypeError, ValueError), match=message):
         spectra.top(matrix, k)
+
+
+def test_more_than_half_of_an_operators_pairs_are_each_found_once():
+    operator = aslinearoperator(np.diag([5.0, 4.0, 3.0, 2.0, 1.0, 0.5]))
+    for form in (None, False):
+        pairs = spectra.top(operator, 4, form=form)
+        np.testing.assert_allclose(pairs.values, [5.0, 4.0, 3.0, 2.0])
+        np.testing.assert_allclose(pairs.vectors @ pairs.vectors.T, np.eye(4), atol=1e-9)

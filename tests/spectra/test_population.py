@@ -217,6 +217,47 @@ def test_leading_form_of_a_neuron_without_overlap_is_half_on():
         np.testing.assert_allclose(np.diag(inner)[:2], [1 / 16, 1 / 16], atol=1e-12)
 
 
+def test_leading_form_at_infinite_snr_is_the_limit():
+    M = np.array([[1.0, 0], [1.0, 0]])  # both neurons blind to the second pair of classes
+    rest = np.array([[0.5, 0.45], [0.45, 0.5]])
+    u = sl.Statistics(np.array([1.0, 0.5]), M, M @ M.T + rest)
+    at = [spectra.leading(sl.xor_gmm(snr=snr, width=2), u, (0, 1)) for snr in (np.inf, 1e12)]
+    np.testing.assert_allclose(at[0].eigenvalues(9), at[1].eigenvalues(9), atol=1e-5)
+
+
+def test_the_surface_term_of_a_network_with_two_kinks():
+    network = sl.Network(
+        lambda v, s: jnp.sum(v * jnp.clip(s, -1, 1)), width=2, layer=2, kinks=(-1.0, 1.0)
+    )
+    loss = lambda output, y: jnp.logaddexp(0.0, output) - y[0] * output  # noqa: E731
+    data = sl.GaussianMixture([[1.0], [-1.0]], [1.0, 0.0], snr=2.0)
+    model = sl.MultiIndexModel(data=data, network=network, loss=loss)
+    M = np.array([[0.8], [-0.5]])
+    u = sl.Statistics(np.array([1.0, -0.7]), M, M @ M.T + np.array([[0.6, 0.2], [0.2, 0.9]]))
+    parameters = sl.lift(model, u, 8, seed=0)
+    block = spectra.population(model, parameters, (0, 0), surface_term=True)
+    frame, count = model.frame(8), 400_000
+
+    def gradient(W):  # of the loss on common samples, whose kinks move with W
+        s = x @ W.T
+        return jax.grad(lambda s: jax.vmap(model.sample_loss, (None, 0, 0))(v, s, y).sum())(s)
+
+    key_class, key_noise = jax.random.split(jax.random.key(1))
+    index = jax.random.bernoulli(key_class, 0.5, (count,)).astype(int)
+    x = jnp.array([[1.0], [-1.0]])[index] @ frame
+    x = x + jax.random.normal(key_noise, x.shape) / np.sqrt(2.0)
+    y, (v, W) = jnp.array([[1.0], [0.0]])[index], parameters
+    direction = np.asarray(W[0] / jnp.linalg.norm(W[0]))
+    step = 0.02 * jnp.zeros_like(W).at[0].set(direction)
+    change = (gradient(W + step)[:, 0] - gradient(W - step)[:, 0]) * (x @ direction) / 0.04
+    error = float(change.std() / count**0.5)
+    expected = direction @ block.matrix(parameters, frame) @ direction
+    assert abs(float(change.mean()) - expected) < z_limit(1) * error
+    without = spectra.population(model, parameters, (0, 0)).matrix(parameters, frame)
+    without = direction @ without @ direction
+    assert abs(float(change.mean()) - without) > z_limit(1) * error
+
+
 def test_values_at_the_optimum_of_xor():
     a = 0.05
     model = sl.xor_gmm(snr=np.inf, ridge=a, width=4)

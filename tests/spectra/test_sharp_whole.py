@@ -92,6 +92,29 @@ def test_matrices_without_negative_weights_end_at_zero(system):
     assert abs(found._mirrored.right) < 1e-5 * found.right
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("width", "alpha"), [(2, 4.0), (4, 4.0), (3, 0.5)])
+def test_neurons_that_are_all_alike(width, alpha, sign):
+    # D = ±I: width copies of one block, whose edges are those of a plain covariance matrix.
+    data = sl.GaussianMixture([[1.0, 0], [0, 1]], [[1.0] * width, [0.0] * width], snr=[2.0, 7.0])
+    model = sl.MultiIndexModel(
+        data=data,
+        network=sl.Network(lambda v, s: s, width=width, layer=0),
+        loss=lambda output, label: sign * 0.5 * jnp.sum((output - label) ** 2),
+    )
+    M = np.random.default_rng(1).standard_normal((width, 2))
+    u = sl.Statistics(np.zeros(0), M, M @ M.T + np.eye(width))
+    found = spectra.whole(model, u, alpha=alpha, nodes=2**9)
+    bulk = spectra.asymptotic(model, u, alpha=alpha).bulk
+    largest, smallest = (found.right, found.left) if sign > 0 else (-found.left, -found.right)
+    assert largest == pytest.approx(abs(bulk.right.x if sign > 0 else bulk.left.x), rel=1e-6)
+    if alpha > 1:
+        assert smallest == pytest.approx(abs(bulk.left.x if sign > 0 else bulk.right.x), rel=1e-6)
+    else:
+        assert smallest == 0
+    assert (found.density(np.array([sign * 0.5])) > 0).all()
+
+
 def test_density_of_the_whole_matrix():
     system = softmax(probabilities=(0.5, 0.3, 0.2))
     found = spectra.whole(system.model, system.statistics, alpha=ALPHA, dim=DIM)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RESAMPLES = 2000
+_FEW = 20  # runs below which multipliers span too few directions to know the largest of many |t|
 _SEED = 20220609  # of the multipliers; the band is a function of the datasets alone
 
 
@@ -68,6 +69,11 @@ class Comparison:
         return self.single_run * self.dim**0.5
 
     @property
+    def size(self) -> float:
+        """Largest absolute value of the theory's means."""
+        return float(self.dataset.attrs["size"])
+
+    @property
     def agrees(self) -> bool:
         """Whether the band nowhere leaves [-allowed, allowed] altogether."""
         return self.distance_band[0] <= self.allowed
@@ -77,6 +83,8 @@ class Comparison:
         low, high = self.distance_band
         pairs = "paired by seed" if self.paired else "unpaired"
         verdict = "agree" if self.agrees else "DIFFER"
+        if self.agrees and high > max(self.size, self.allowed):
+            verdict = "cannot tell (the band is wider than the statistics; more runs)"
         return (
             f"{verdict}: sup-distance of the means {self.distance:.3g}, between {low:.3g} and "
             f"{high:.3g} ({1 - self.level:.0%} band, {pairs}, allowed {self.allowed:g}); a single "
@@ -187,7 +195,12 @@ def compare(
             "sup_distance": ("run", sup),
         },
         {"statistic": labels, "time": times, "run": simulation["run"].values},
-        {"paired": int(paired), "level": level, "allowed": allowed},
+        {
+            "paired": int(paired),
+            "level": level,
+            "allowed": allowed,
+            "size": float(np.abs(theirs.mean(0)).max()),
+        },
     )
     dim = simulation.attrs.get("dim")
     dim = int(dim) if isinstance(dim, int | np.integer) else 1  # limits have none
@@ -224,7 +237,7 @@ def _shared(one: xr.Dataset, other: xr.Dataset, names: Sequence[str] | None) -> 
     usable = [str(n) for n in one.data_vars
               if n in other and {"run", "time"} <= set(one[n].dims)
               and not str(n).endswith("_error")]  # fmt: skip
-    wanted = usable if names is None else list(names)
+    wanted = usable if names is None else [names] if isinstance(names, str) else list(names)
     unknown = set(wanted) - set(usable)
     if unknown or not wanted:
         raise ValueError(f"statistics={wanted!r}: expected names among {', '.join(usable)}.")
@@ -273,8 +286,9 @@ def _band(
 
     Each sample is (runs, time, statistic). The critical value is the (1 - level) quantile of the
     largest |t| over times and statistics under Gaussian multipliers, stretched from the normal to
-    Student's law of the smaller sample (those with one run are constants). ``estimated`` is a
-    standard error common to all runs.
+    Student's law of the smaller sample (those with one run are constants). With fewer than 20 runs
+    it is Student's quantile at the level shared by all cells (Bonferroni): wider, never too narrow.
+    ``estimated`` is a standard error common to all runs.
     """
     rng = np.random.default_rng(_SEED)
     mean = np.sum([s.mean(0) for s in samples], axis=0)
@@ -291,5 +305,8 @@ def _band(
     critical = float(np.quantile(largest, 1 - level))
     freedom = min(len(s) for s in noisy) - 1
     critical = float(stats.t.isf(stats.norm.sf(critical), freedom))
+    if freedom + 1 < _FEW:
+        cells = max(int((error > 0).sum()), 1)
+        critical = max(critical, float(stats.t.isf(level / 2 / cells, freedom)))
     error = np.sqrt(error**2 + estimated**2)
     return mean, critical * error + 1e-12 * (1 + np.abs(mean)), error

@@ -33,35 +33,59 @@ class EscapeLaw(eqx.Module):
     Attributes:
         rate: growth rate of the unstable mode.
         spread: standard deviation of the final amplitude U.
-        constant: C, the ODE's time in excess of log(1/amplitude)/rate.
+        constant: C, the ODE's time in excess of log(1/amplitude)/rate, above the saddle.
+        constant_below: likewise below it, where the saddle's sides differ; inf where the level is
+            never reached.
         dim: dimension.
     """
 
     rate: float
     spread: float
     constant: float
+    constant_below: float
     dim: int
 
     @property
     def mean(self) -> float:
         """Mean hitting time; E log|Z| = -(gamma + log 2)/2 for a standard normal Z."""
         log_amplitude = math.log(self.spread) - (np.euler_gamma + math.log(2)) / 2
-        return self.constant + (0.5 * math.log(self.dim) - log_amplitude) / self.rate
+        constant = (self.constant + self.constant_below) / 2
+        return constant + (0.5 * math.log(self.dim) - log_amplitude) / self.rate
 
     @property
     def standard_deviation(self) -> float:
-        """Standard deviation, pi/(2 sqrt(2) rate), whatever the dimension."""
-        return math.pi / (2 * math.sqrt(2)) / self.rate
+        """Standard deviation: pi/(2 sqrt(2) rate) on either side, whatever the dimension."""
+        apart = (self.constant - self.constant_below) / 2
+        return math.hypot(math.pi / (2 * math.sqrt(2)) / self.rate, apart)
 
     def cdf(self, time: np.ndarray | float) -> Any:
-        """P(T <= time), of the shape of ``time``."""
-        log_z = self.rate * (self.constant - np.asarray(time)) + 0.5 * math.log(self.dim)
-        return 2 * stats.norm.sf(np.exp(log_z) / self.spread)
+        """P(T <= time), of the shape of ``time``; half of all runs leave on either side."""
+        total = 0.0
+        for constant in (self.constant, self.constant_below):
+            log_z = self.rate * (constant - np.asarray(time)) + 0.5 * math.log(self.dim)
+            with np.errstate(over="ignore"):  # long before: probability 0
+                total = total + stats.norm.sf(np.exp(log_z) / self.spread)
+        return total
 
     def quantile(self, probability: np.ndarray | float) -> Any:
-        """Inverse of ``cdf``, of the shape of ``probability``."""
-        z = stats.norm.isf(np.asarray(probability) / 2)
-        return self.constant + (0.5 * math.log(self.dim) - np.log(self.spread * z)) / self.rate
+        """Inverse of ``cdf``, of the shape of ``probability``; inf beyond what ever happens."""
+        if self.constant == self.constant_below:
+            return self._passed(self.constant, np.asarray(probability))
+        return np.vectorize(self._quantile, otypes=[float])(probability)[()]
+
+    def _quantile(self, probability: float) -> float:
+        first, last = sorted((self.constant, self.constant_below))
+        if math.isinf(last):
+            return math.inf if probability >= 0.5 else self._passed(first, 2 * probability)
+        low, high = self._passed(first, probability), self._passed(last, probability)
+        if not high > low:
+            return low
+        return bracketed_root(lambda t: float(self.cdf(t)) - probability, low, high, xtol=1e-12)
+
+    def _passed(self, constant: float, probability: Any) -> Any:
+        """Quantile if both sides had this constant."""
+        z = stats.norm.isf(probability / 2)
+        return constant + (0.5 * math.log(self.dim) - np.log(self.spread * z)) / self.rate
 
 
 def escape_law(
@@ -80,7 +104,7 @@ def escape_law(
         dynamics: the effective dynamics.
         saddle: fixed point with one unstable direction, along the named statistic.
         name: the statistic that escapes.
-        level: the distance from the saddle to reach, |statistic - saddle| = level.
+        level: the distance from the saddle to reach, |statistic - saddle| = level, on either side.
         dim: dimension.
         start: macroscopic statistics at the start, if not those of the saddle (for spiked models
             with step != 1 the random start has r2 = 1 while the saddle has r2 = step).
@@ -101,7 +125,6 @@ def escape_law(
     rate = float(np.asarray(dynamics.linearise(saddle).drift)[index, index])
     if not rate > 0:
         raise ValueError(f"saddle={saddle!r}: {name} does not grow there (rate {rate:.4g}).")
-    centre = np.asarray(saddle.vector)
     begin = np.asarray((saddle if start is None else start).vector).copy()
     begin[index] = 0.0
     covariance = np.zeros((len(begin), len(begin)))
@@ -109,21 +132,32 @@ def escape_law(
     late = 20 / rate  # e^(-2 rate t) Var Y(t) has converged to e^-40
     _, spread2 = process.gaussian(saddle.with_vector(jnp.asarray(begin)), [late], covariance)
     spread = math.sqrt(float(spread2[0, index, index])) * math.exp(-rate * late)
-    y0 = centre.copy()
-    y0[index] += _START
-    time = _time_to_level(dynamics, saddle, y0, index, centre[index], level, rate)
-    return EscapeLaw(rate, spread, time + math.log(_START) / rate, dim)
+    above, below = (
+        _time_to_level(dynamics, saddle, sign * _START, index, level, rate) for sign in (1, -1)
+    )
+    if math.isinf(above) and math.isinf(below):
+        raise ValueError(
+            f"level={level!r}: the ODE from the saddle does not reach it, on either side."
+        )
+    if abs(above - below) < 1e-7 * above:
+        below = above  # symmetric, but for rounding
+    shift = math.log(_START) / rate
+    return EscapeLaw(rate, spread, above + shift, below + shift, dim)
 
 
 def _time_to_level(
     dynamics: EffectiveDynamics[S],
     saddle: S,
-    y0: np.ndarray,
+    displacement: float,
     index: int,
-    centre: float,
     level: float,
     rate: float,
 ) -> float:
+    """Time of the ODE from beside the saddle to the level; inf if it does not get there."""
+    y0 = np.asarray(saddle.vector).copy()
+    centre = y0[index]
+    y0[index] += displacement
+
     def distance(time: float) -> float:
         path = dynamics.solve(saddle.with_vector(jnp.asarray(y0)), [time], rtol=1e-11, atol=1e-13)
         return abs(float(path.vector[0, index]) - centre) - level
@@ -133,9 +167,7 @@ def _time_to_level(
     path = dynamics.solve(saddle.with_vector(jnp.asarray(y0)), times)
     reached = np.abs(np.asarray(path.vector)[:, index] - centre) >= level
     if not reached.any():
-        raise ValueError(
-            f"level={level!r}: the ODE from the saddle does not reach it before t={times[-1]:.3g}."
-        )
+        return math.inf
     first = int(np.argmax(reached))
     low = 0.0 if first == 0 else float(times[first - 1])
     return bracketed_root(distance, low, float(times[first]), xtol=1e-10)

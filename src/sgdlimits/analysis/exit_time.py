@@ -34,6 +34,8 @@ def exit_time(dataset: xr.Dataset, level: float, of: Quantity) -> xr.Dataset:
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"dataset={dataset!r}: expected a result of simulate.")
     values = _quantity(dataset, of)
+    if values.sizes["time"] < 2:
+        raise ValueError("dataset: one record, in which nothing can be crossed; record more.")
     times = dataset["time"].values
     steps = dataset["step"].values
     series = values.transpose("run", "time").values - level
@@ -106,10 +108,14 @@ def _quantity(dataset: xr.Dataset, of: Quantity) -> xr.DataArray:
         name = of[1:-1] if absolute else of
         usable = [v for v in dataset.data_vars if set(dataset[v].dims) == {"run", "time"}]
         if name not in usable:
+            if "run" not in dataset.dims:
+                raise ValueError("dataset has no dim run; keep it, as in ds.isel(run=[0]).")
             known = ", ".join(repr(v) for v in usable)
+            one = f"one of {known}, in bars for its absolute value as in '|{usable[0]}|', or "
+            hint = " The risk is recorded with simulate(..., risk=True)." if name == "risk" else ""
             raise ValueError(
-                f"of={of!r}: expected one of {known}, in bars for its absolute value as in "
-                f"'|{usable[0] if usable else 'm'}|', or a function of the dataset."
+                f"of={of!r}: expected {one if usable else ''}a function of the dataset, such as "
+                f"lambda ds: abs(ds['M']).max(('neuron', 'direction')).{hint}"
             )
         values = abs(dataset[name]) if absolute else dataset[name]
     else:

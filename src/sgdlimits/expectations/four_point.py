@@ -29,6 +29,13 @@ class Committee4(NamedTuple):
     width: int
 
 
+def has_formula(student: AbstractActivation, teacher: AbstractActivation) -> bool:
+    """Whether no rule is needed."""
+    return any(
+        isinstance(student, kind) and isinstance(teacher, kind) for kind in (Erf, Relu, Polynomial)
+    )
+
+
 def slopes_and_squared_error(of: Committee4, rule: AbstractRule) -> Float[Array, "p p"]:
     """The matrix over i, j <= p: by formula if there is one, else by ``rule`` in n dimensions."""
     pair = (of.student, of.teacher)

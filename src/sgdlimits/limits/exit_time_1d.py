@@ -8,6 +8,8 @@ from scipy import integrate, special
 
 from sgdlimits import _validate
 
+_NO_NOISE = 1e-12  # relative: rounding
+
 
 def mean_exit_time(rate: float, variance: float, level: float, start: float = 0.0) -> float:
     """Mean first time at which |y| reaches ``level``, from y = ``start``.
@@ -77,6 +79,9 @@ def mean_passage_time(
         wall: where it is reflected.
         rtol: relative tolerance.
 
+    Returns:
+        The mean; inf if noise and drift vanish at the level.
+
     Raises:
         ValueError: if wall < level or wall <= start <= level is violated.
         RuntimeError: if the ODE cannot be solved (variance not positive, times beyond floating
@@ -90,6 +95,10 @@ def mean_passage_time(
         raise ValueError(f"start={start!r}: expected wall={wall!r} <= start <= level={level!r}.")
     if start == level:
         return 0.0
+    if variance(level) <= _NO_NOISE * max(variance(y) for y in np.linspace(wall, level, 9)):
+        if drift(level) > _NO_NOISE:
+            raise RuntimeError(f"mean_passage_time: no noise at level={level!r}; not covered.")
+        return np.inf  # neither noise nor drift carries it there
 
     def field(y: float, state: np.ndarray) -> list[float]:  # state: -u', and its integral
         return [2 * (1 - drift(y) * state[0]) / variance(y), state[0]]

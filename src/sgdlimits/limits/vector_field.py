@@ -44,4 +44,5 @@ def check_jacobian(model: AbstractModel) -> None:
 
 @eqx.filter_jit
 def _jacobian(model: AbstractModel, sgd: OnlineSGD, y: Array) -> Array:
+    y = model.interior(model.template.with_vector(y)).vector
     return jax.jacfwd(lambda y: drift_vector(model, sgd, y))(y)

@@ -272,6 +272,10 @@ class AbstractModel(eqx.Module, Generic[S]):
         """Whether the drift may be differentiated."""
         return True
 
+    def interior(self, u: S) -> S:
+        """Where the drift is differentiated: ``u``, or beside it where that would be wrong."""
+        return u
+
     def zero_noise(self) -> "AbstractModel[S]":
         """The model whose fixed points and basins stand for this one's; default itself.
 

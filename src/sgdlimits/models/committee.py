@@ -26,7 +26,11 @@ from sgdlimits.expectations.activations import (
     Polynomial,
     hermite_coefficients,
 )
-from sgdlimits.expectations.four_point import Committee4, slopes_and_squared_error
+from sgdlimits.expectations.four_point import (
+    Committee4,
+    has_formula,
+    slopes_and_squared_error,
+)
 from sgdlimits.expectations.rules import AbstractRule, TruncatedGauss, coarse_rule
 from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
 from sgdlimits.models import committee_increments, committee_squares, rows
@@ -149,6 +153,17 @@ class Committee(AbstractOverlapModel):
     def constrained(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
         """Rows divided by their norms where the algorithm does so."""
         return rows.unit_rows(u) if sgd.spherical else u
+
+    @property
+    def has_jacobian(self) -> bool:
+        """Not where the noise term is a sum over nodes that cross kinks."""
+        formula = has_formula(self.student, self.teacher)
+        return formula or not self.kinks or self.rule.differentiable
+
+    @property
+    def differentiates_nodes(self) -> bool:
+        """Without formula or kinks."""
+        return not self.kinks and not has_formula(self.student, self.teacher)
 
     # -- teacher, student, error ---------------------------------------------------------------
 
@@ -330,6 +345,17 @@ class Committee(AbstractOverlapModel):
         """g: step E[g gᵀ] for Q."""
         return self._corrector(u, sgd, self._gradient_covariance(u, jnp.ones(())))
 
+    def _finite_corrector(self, u: Statistics, sgd: OnlineSGD, dim: Array) -> Statistics:
+        """step E[g gᵀ |x|^2]/dim for Q, of free rows."""
+        if not self.has_jacobian:
+            nodes = committee_increments.nodes_at(self, u, sgd)
+            mean = committee_increments.mean_square(nodes, self.noise, dim, self.minimum_dim)
+            return u.with_vector(sgd.step * mean)
+        gg, slope = jax.jvp(
+            lambda c: self._gradient_covariance(u, c), (jnp.ones(()),), (jnp.ones(()),)
+        )
+        return self._corrector(u, sgd, gg + 2 / dim * slope)
+
     def _covariance(self, u: Statistics, sgd: OnlineSGD, dim: Array | None) -> Array:
         """Covariance of increment/delta of a free step, at finite dim or (None) in the limit."""
         noise, step = jnp.asarray(self.noise), jnp.asarray(sgd.step)
@@ -358,7 +384,7 @@ class Committee(AbstractOverlapModel):
         """Moments of one increment at finite dim.
 
         Free rows: exact, by E[h |x|^2]/d = E[h] + (2/d) (d/dc) E_c[h] at c = 1, E_c for the
-        covariance c Omega; the covariance up to the rule's error where it has no formula.
+        covariance c Omega; up to the rule's error where there is no formula.
         Projected rows: first order in delta as in the limit, the rest by the rule, for small delta
         only. Bounded gradients (erf) are safe; squares have tails that nodes miss: one square at
         dim 2, noise 0.4, has a mean wrong by 2 % of the increment's standard deviation at step
@@ -366,14 +392,11 @@ class Committee(AbstractOverlapModel):
         """
         delta = sgd.delta(dim)
         f = self.population_drift(u, sgd)
-        gg, slope = jax.jvp(
-            lambda c: self._gradient_covariance(u, c), (jnp.ones(()),), (jnp.ones(()),)
-        )
         if not sgd.spherical:
-            g = self._corrector(u, sgd, gg + 2 / dim * slope)
+            g = self._finite_corrector(u, sgd, dim)
             covariance = self._covariance(u, sgd, dim)
             return OneStepMoments(delta * (g.vector - f.vector), delta**2 * covariance)
-        drift = self._corrector(u, sgd, gg).vector - f.vector
+        drift = self.corrector(u, sgd).vector - f.vector
         nodes = committee_increments.nodes_at(self, u, sgd)
         mean, covariance = committee_increments.projected_correction(
             nodes, u, sgd, jnp.asarray(self.noise), dim

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from sgdlimits.algorithm import OnlineSGD
 from sgdlimits.expectations.small_linalg import cholesky
@@ -59,6 +59,12 @@ def nodes_at(model: "Committee", u: Statistics, sgd: OnlineSGD) -> Nodes:
 
     error, linear, quadratic = jax.vmap(one, in_axes=1)(fields)
     return Nodes(weight, error, jnp.sum(z * z, axis=0), linear, quadratic)
+
+
+def mean_square(nodes: Nodes, noise: ArrayLike, dim: Array, n: int) -> Float[Array, " statistics"]:
+    """E[(|x|^2/d) E^2 K] in n fields, at finite dim."""
+    w, e, r2, _, K = nodes
+    return (w * (r2 + dim - n) / dim * (e**2 + noise)) @ K
 
 
 def covariance(

@@ -100,7 +100,10 @@ class MultiIndexModel(AbstractOverlapModel):
                 f"preactivations s and a label of length {len(data.labels[0])}: {error}"
             ) from error
         if shape != ():
-            raise ValueError(f"loss: gives shape {shape} for one sample, expected a scalar.")
+            raise ValueError(
+                f"loss: gives shape {shape} for one sample, expected a scalar; labels arrive with "
+                f"shape {label.shape}, so that y[0] is the first number."
+            )
 
     # -- what is allowed -----------------------------------------------------------------------
 
@@ -359,6 +362,11 @@ class MultiIndexModel(AbstractOverlapModel):
         """Not where nodes cross the kinks of noisy preactivations."""
         crossing = self.network.kinks and not all(self.data.noiseless)
         return not crossing or self.rule.differentiable
+
+    @property
+    def differentiates_nodes(self) -> bool:
+        """Noisy classes and no kinks: what is at a kink jumps with the least noise."""
+        return not self.network.kinks and not all(self.data.noiseless)
 
     def drift_error(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
         """Distance to a coarser rule, or standard error over the rule's replicates."""

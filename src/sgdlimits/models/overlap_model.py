@@ -15,6 +15,8 @@ from sgdlimits.models.gram_domain import check_overlaps, into_domain
 from sgdlimits.models.overlaps import Statistics
 from sgdlimits.randomness.chi_square import ChiSquare
 
+_INSIDE = 1e-6  # relative; the derivative is wrong by about this
+
 
 class Parameters(NamedTuple):
     """Real parameters: second layer v (layer,) and first layer W (width, dim)."""
@@ -64,6 +66,23 @@ class AbstractOverlapModel(AbstractModel[Statistics]):
             lambda y: into_domain(u.with_vector(y), self.root).vector, signature="(n)->(n)"
         )
         return u.with_vector(batched(u.vector))
+
+    @property
+    def differentiates_nodes(self) -> bool:
+        """Whether drifts are sums over nodes L z, Q = L Lᵀ, of smooth functions."""
+        return False
+
+    def interior(self, u: Statistics) -> Statistics:
+        """Q off the singular matrices, where a derivative through L misses columns that are zero.
+
+        These are states with neurons that are zero, or linearly dependent.
+        """
+        if not self.differentiates_nodes:
+            return u
+        scale = jnp.maximum(jnp.trace(u.Q), 1.0)
+        singular = jnp.linalg.eigvalsh(u.Q)[0] < _INSIDE * scale
+        shift = jnp.where(singular, _INSIDE * scale, 0.0)
+        return Statistics(u.v, u.M, u.Q + shift * jnp.eye(len(u.Q)))
 
     def literal_sample_size(self, dim: int) -> int:
         """The sample is a vector; the parameters are what fills memory."""

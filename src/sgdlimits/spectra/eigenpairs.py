@@ -70,7 +70,8 @@ def top(
         TypeError, ValueError: for bad input.
     """
     operator, k = _checked(matrix, k)
-    if _formed(matrix, form):
+    both_ends = len(_signs(matrix)) == 2
+    if _formed(matrix, form) or (both_ends and 2 * k > operator.shape[0]):  # ends would overlap
         values, vectors = _decompose(_dense(matrix), k, _signs(matrix))
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         return _exact(matrix, values[order], vectors[:, order].T, k)
@@ -135,9 +136,9 @@ def _checked(matrix: Any, k: object) -> tuple[Any, int]:
 def _formed(matrix: Any, form: bool | None) -> bool:
     if not isinstance(matrix, LinearOperator):
         return True
-    if not isinstance(matrix, SampleMatrix):
-        return False if form is None else form
-    return matrix.formed or (matrix.shape[0] <= FORMED if form is None else form)
+    if isinstance(matrix, SampleMatrix) and matrix.formed:
+        return True
+    return matrix.shape[0] <= FORMED if form is None else form
 
 
 def _dense(matrix: Any) -> np.ndarray:

@@ -85,7 +85,9 @@ def _jump_moments(
     """E[J], E[J z], E[J z zᵀ] of the jump J of g_i given s_i at the kink."""
     count = len(factor)
     if count:
-        z, weight = flat_nodes(rule_for(count), centre, factor, model.network.kinks)
+        z, weight = flat_nodes(
+            rule_for(count, kinks=model.network.kinks), centre, factor, model.network.kinks
+        )
     else:
         z, weight = jnp.zeros((1, 0)), jnp.ones(1)
     J = weight * _jumps(model, v, jnp.asarray(centre + z @ factor.T), jnp.asarray(label), i, kink)

@@ -62,7 +62,7 @@ def leading(
     for c, p in enumerate(np.asarray(model.data.weights)):
         s, label = T @ means[c], jnp.asarray(model.data.labels[c])
         sigma = float(model.data.deviations[c])
-        for probability, point in _sides(model, s, sigma**2 * T @ T.T, sided):
+        for probability, point in _sides(model, s, sigma, T @ T.T, sided):
             at = jnp.asarray(point)
             if chosen.form == "WW":
                 D = first_layer_weight(model, jnp.asarray(v), at, label, chosen.i, chosen.j, kind)
@@ -77,9 +77,10 @@ def leading(
 
 
 def _sides(
-    model: MultiIndexModel, s: np.ndarray, covariance: np.ndarray, neurons: list[int]
+    model: MultiIndexModel, s: np.ndarray, sigma: float, gram: np.ndarray, neurons: list[int]
 ) -> list[tuple[float, np.ndarray]]:
     """Probability of every choice of sides for the neurons, with s moved to those sides."""
+    covariance = gram[np.ix_(neurons, neurons)]
     kinks = sorted(model.network.kinks)
     if not kinks or not neurons:
         return [(1.0, s)]
@@ -88,24 +89,33 @@ def _sides(
     choices = []
     for chosen in itertools.product(pieces, repeat=len(neurons)):
         low, high = (np.array(x) for x in zip(*chosen, strict=True))
-        probability = _probability(s[neurons], covariance[np.ix_(neurons, neurons)], low, high)
+        below, above = (_in_deviations(edge - s[neurons], sigma) for edge in (low, high))
+        probability = _probability(covariance, below, above)
         point = s.copy()
         point[neurons] = np.clip(s[neurons], low + _SIDE, high - _SIDE)
         choices.append((probability, point))
     return choices
 
 
-def _probability(mean: np.ndarray, covariance: np.ndarray, low, high) -> float:
-    """Of a box; without variance a coordinate on an edge is on either side by halves."""
-    deviation = np.sqrt(np.diagonal(covariance))
-    if not (deviation > 0).all():
-        inside = (np.sign(mean - low) + np.sign(high - mean)) / 2
-        return float(np.prod(inside))
-    if len(mean) == 1:
-        z = np.array([low[0] - mean[0], high[0] - mean[0]]) / deviation[0]
-        return float(norm.cdf(z[1]) - norm.cdf(z[0]))
-    return float(
-        multivariate_normal(mean=mean, cov=covariance, allow_singular=True).cdf(  # pyright: ignore[reportArgumentType]
-            high, lower_limit=low
-        )
-    )
+def _in_deviations(distance: np.ndarray, sigma: float) -> np.ndarray:
+    """Distance over sigma; without noise in the limit sigma -> 0, where only a zero stays."""
+    if sigma > 0:
+        return distance / sigma
+    return np.where(np.abs(distance) < _SIDE, 0.0, np.copysign(np.inf, distance))
+
+
+def _probability(covariance: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """Of a centred Gaussian in a box; without variance on either side of an edge by halves."""
+    moving = np.diagonal(covariance) > 0
+    still = (np.sign(high[~moving]) - np.sign(low[~moving])) / 2
+    probability = float(np.prod(still))
+    if probability == 0 or not moving.any():
+        return probability
+    low, high, covariance = low[moving], high[moving], covariance[np.ix_(moving, moving)]
+    if len(low) == 1:
+        deviation = np.sqrt(covariance[0, 0])
+        box = norm.cdf(high[0] / deviation) - norm.cdf(low[0] / deviation)
+    else:
+        law = multivariate_normal(cov=covariance, allow_singular=True)  # pyright: ignore[reportArgumentType]
+        box = law.cdf(high, lower_limit=low)  # pyright: ignore[reportArgumentType]
+    return probability * float(box)

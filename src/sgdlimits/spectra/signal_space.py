@@ -43,13 +43,17 @@ class SignalSpace:
         Q, M, gram = (np.asarray(x, dtype=float) for x in (u.Q, u.M, model.data.gram))
         ahead = list(dict.fromkeys(first))
         order = np.array(ahead + [i for i in range(len(Q)) if i not in ahead])
-        in_u = np.empty_like(root := _root(Q))
+        # Of the correlations: a kink sees the sign of a neuron, however small that is.
+        norms = np.sqrt(np.diagonal(Q))
+        inverse = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
+        root = _root(inverse[:, None] * Q * inverse)
+        in_u = np.empty_like(root)
         rotation, triangle = np.linalg.qr(root[order].T)
         # Fixed signs, so that the nodes move smoothly with the state.
         in_u[order] = root[order] @ (rotation * np.where(np.diag(triangle) < 0, -1.0, 1.0))
-        frame_u = (np.linalg.pinv(in_u, rcond=1e-6) @ M).T
+        frame_u = (np.linalg.pinv(in_u, rcond=1e-6) @ (inverse[:, None] * M)).T
         beyond = _root(gram - frame_u @ frame_u.T, np.trace(gram))
-        neurons = np.hstack([in_u, np.zeros((len(Q), beyond.shape[1]))])
+        neurons = np.hstack([norms[:, None] * in_u, np.zeros((len(Q), beyond.shape[1]))])
         frame = np.hstack([frame_u, beyond])
         return cls(neurons, frame, np.array(model.data.coefficients) @ frame, in_u.shape[1])
 

@@ -30,6 +30,7 @@ from sgdlimits.spectra.matrix_law import MatrixLaw
 _NODES = 2**14
 _NEWTON_STEPS = 50
 _TOLERANCE = 1e-11
+_SOFT = (0.0, 1e-8, 1e-6)  # relative sizes below which a direction is soft at the edge
 _GROWTH = 1.3  # of the trace while an edge is searched for
 _AVERAGINGS = 400
 _AT_ZERO = 1e-10  # relative size of a z that has come down to an atom of eigenvalues 0
@@ -116,8 +117,12 @@ class WholeSpectrum:
                 return Theta
         return None
 
-    def _at_trace(self, Theta: np.ndarray, trace: float) -> _Point | None:
-        """Newton's method for (Theta, z) at one trace, regular at the edge too."""
+    def _at_trace(self, Theta: np.ndarray, trace: float, soft: float = 0.0) -> _Point | None:
+        """Newton's method for (Theta, z) at one trace, regular at the edge too.
+
+        Where neurons are alike, several directions are soft at the edge. By symmetry the solution
+        does not move along these, and least squares leave them alone.
+        """
         k = len(Theta)
         eye = np.eye(k).ravel()
         for _ in range(_NEWTON_STEPS):
@@ -127,7 +132,12 @@ class WholeSpectrum:
             bordered = np.block([[operator, eye[:, None]], [eye[None, :], np.zeros((1, 1))]])
             wanted = np.append(total.ravel(), trace - np.trace(Theta))
             along = np.append(np.zeros(k * k), 1.0)
-            solved = np.linalg.solve(bordered, np.stack([wanted, along], axis=1))
+            right = np.stack([wanted, along], axis=1)
+            solved = (
+                np.linalg.lstsq(bordered, right, rcond=soft)[0]
+                if soft
+                else np.linalg.solve(bordered, right)
+            )
             step = solved[:-1, 0].reshape(k, k)
             Theta = Theta + (step + step.T) / 2
             if np.abs(step).max() <= _TOLERANCE * np.abs(Theta).max():
@@ -185,10 +195,11 @@ class WholeSpectrum:
         i = int(np.clip(np.searchsorted(traces, trace), 1, len(traces) - 1))
         share = (trace - traces[i - 1]) / (traces[i] - traces[i - 1])
         below, above = self._branch[i - 1].Theta, self._branch[i].Theta
-        found = self._at_trace(below + share * (above - below), trace)
-        if found is None:
-            raise ArithmeticError(f"trace={trace!r}: Newton's method does not converge.")
-        return found
+        start = below + share * (above - below)
+        for soft in _SOFT:
+            if (found := self._at_trace(start, trace, soft)) is not None:
+                return found
+        raise ArithmeticError(f"trace={trace!r}: Newton's method does not converge.")
 
     @cached_property
     def _edge(self) -> _Point:
@@ -196,13 +207,14 @@ class WholeSpectrum:
         if last[-1].slope < 0:
             return last[-1]
         low, high = (float(np.trace(p.Theta)) for p in last)
-        root = bracketed_root(lambda t: self._at(t).slope, low, high, 1e-9 * high)
+        # z is stationary there: its error is the square of this.
+        root = bracketed_root(lambda t: self._at(t).slope, low, high, 1e-8 * high)
         return self._at(root)
 
     @property
     def right(self) -> float:
-        """Upper edge of the bulk."""
-        return self._edge.z
+        """Upper edge of the bulk; 0 if that is an atom of eigenvalues 0."""
+        return 0.0 if self._mirrored._zero_is_lowest else self._edge.z
 
     @property
     def left(self) -> float:
@@ -216,10 +228,9 @@ class WholeSpectrum:
     @cached_property
     def outliers(self) -> tuple[WholeOutlier, ...]:
         """Eigenvalues on either side of the bulk, by decreasing value."""
-        if self._zero_is_lowest:
-            return self._right_outliers
-        left = [one._replace(value=-one.value) for one in self._mirrored._right_outliers]
-        return (*self._right_outliers, *reversed(left))
+        right = () if self._mirrored._zero_is_lowest else self._right_outliers
+        left = () if self._zero_is_lowest else self._mirrored._right_outliers
+        return (*right, *(one._replace(value=-one.value) for one in reversed(left)))
 
     @cached_property
     def _right_outliers(self) -> tuple[WholeOutlier, ...]:
@@ -259,10 +270,12 @@ class WholeSpectrum:
 
         Args:
             x: eigenvalues, shape (points,).
-            width: half width of the average; default 1/200 of the upper edge.
+            width: half width of the average; default 1/200 of the distance between the edges.
         """
         x = np.atleast_1d(np.asarray(x, dtype=float))
-        width = self.right / 200 if width is None else _validate.positive("width", width)
+        if width is None:
+            width = (self.right - self.left) / 200
+        width = _validate.positive("width", width)
         k = self.law.T.shape[1]
         result, Theta = np.empty(len(x)), None
         for i in np.argsort(-x):

@@ -44,20 +44,23 @@ class Power(NamedTuple):
 ZERO = Power(np.nan, np.nan, np.nan)
 
 
-def fit_power(dims: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Power:
+def fit_power(
+    dims: np.ndarray, values: np.ndarray, errors: np.ndarray, seen_from: float = 4.0
+) -> Power:
     """Weighted least squares of log y on log n.
 
     Args:
         dims: the dimensions n.
         values: y at each, at least zero.
         errors: their standard errors.
+        seen_from: standard errors above which y is told from zero.
 
     Returns:
-        The exponent; ``ZERO`` if y is below four standard errors at the largest dimension or at
-        all but one. Where the points miss the line by more than their errors, the interval is
+        The exponent; ``ZERO`` if y is below that many errors at the largest dimension or at all but
+        one. Where the points miss the line by more than their errors, the interval is
         widened by that factor.
     """
-    seen = values > np.maximum(4 * errors, 1e-9)
+    seen = values > np.maximum(seen_from * errors, 1e-9)
     if not seen[-1] or seen.sum() < 2:
         return ZERO
     x, y = np.log(dims[seen]), np.log(values[seen])

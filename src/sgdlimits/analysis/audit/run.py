@@ -214,10 +214,11 @@ def _conditions(estimates: list[Estimates], dims: np.ndarray, scaling: float) ->
         values = [np.abs(getattr(each, field)) for each in estimates]
         top = np.array([v.max() for v in values])
         error = np.array([_error_of_largest(v) for v in values])
-        return np.where(top > 1e-9, top, 0.0), np.minimum(error, 0.2 * top)
+        return np.where(top > 1e-9, top, 0.0), np.where(top > 1e-9, error, 0.0)
 
     def condition(name: str, field: str, allowed: float, strict: bool = False) -> Condition:
-        return Condition(name, fit_power(dims, *largest(field)), allowed, strict)
+        power = fit_power(dims, *largest(field), seen_from=0)
+        return Condition(name, power, allowed, strict, len(dims))
 
     return [
         condition("(1) largest ‖∇²u‖", "hessian", scaling / 2),

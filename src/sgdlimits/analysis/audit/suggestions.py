@@ -79,6 +79,11 @@ def suggest(
     if not table or not names:
         return []
     values = _values(scene, points, table)
+    finite = np.asarray(np.isfinite(values).all(axis=(0, 1)))
+    for name, good in zip(table, finite.tolist(), strict=True):
+        if name in given and not good:
+            raise ValueError(f"candidates[{name!r}]: not finite at points that SGD visits.")
+    values = np.where(finite, values, 0.0)
     x = values - values.mean(axis=1, keepdims=True)
     size = np.abs(values).max(axis=(0, 1))
     varies = x.std(axis=(0, 1)) > _FIXED * (1 + size)
