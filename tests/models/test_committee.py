@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.limits.vector_field import jacobian
 
 # Independent code (closed forms in another notation, 4-D quadrature) for both families.
 _ERF_U = sl.Statistics(
@@ -225,9 +226,12 @@ def test_kinks_that_nodes_cross_have_no_jacobian_but_right_moments():
     B, A = 0.6 * rng.standard_normal((4, 2)), 0.5 * rng.standard_normal((4, 4))
     u = sl.Statistics(np.zeros(0), B, B @ B.T + A @ A.T)
     with pytest.raises(ValueError, match="nodes cross the network's kinks"):
-        sl.effective_dynamics(model, sgd).linearise(u)
+        jacobian(model, sgd, u)
     parameters, frame = sl.lift(model, u, dim, seed=0), model.frame(dim)
-    step = lambda key: model.statistics(model.sgd_step(parameters, frame, key, sgd), frame).vector
+
+    def step(key):
+        return model.statistics(model.sgd_step(parameters, frame, key, sgd), frame).vector
+
     moved = jax.jit(jax.vmap(step))(jax.random.split(jax.random.key(1), 200_000))
     moved = np.asarray(moved) - np.asarray(u.vector)
     mean = np.asarray(model.one_step_moments(u, sgd, jnp.asarray(float(dim))).mean)
