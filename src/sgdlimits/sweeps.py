@@ -44,7 +44,8 @@ def sweep(
         Dataset with the parameters as leading dimensions and coordinates.
 
     Raises:
-        ValueError: if the grid is empty or a parameter's name is a dimension of the results.
+        ValueError: if the grid is empty, a parameter's name is one in the results, or points do not
+            share their coordinates.
         FileExistsError: if ``out`` holds other runs.
 
     Example:

@@ -277,12 +277,17 @@ def width_gain(dim: int, drop: float, noise: float = 0.0, width: float = math.in
         dim, drop: as in ``Mediocrity.exit_from``.
         noise: Delta.
         width: number of neurons, or inf.
+
+    Raises:
+        TypeError, ValueError: for bad arguments, or a random start that is out already.
     """
     one = fewest_steps(dim, drop, noise)
     if width != math.inf:
         return one / fewest_steps(dim, drop, noise, _validate.integer("width", width, 1))
     dim, drop = _check(dim, drop)
     log = math.log((drop * dim + 1 - drop) / 2)
+    if log <= 0:
+        raise ValueError(f"dim={dim!r}: random starts have lost drop={drop!r} of the risk already.")
     return one / (dim * (2 + noise) / 4 * log)
 
 

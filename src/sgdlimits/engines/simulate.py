@@ -494,9 +494,12 @@ def _warn_of_divergence(dataset: xr.Dataset) -> None:
     gone = np.flatnonzero(~np.isnan(times))
     if gone.size:
         first = gone[np.argmin(times[gone])]
+        why = ""
+        if dataset.attrs["engine"] in ("ode", "mean_field"):
+            why = " (or need more than 2^18 steps of the solver)"
         warnings.warn(
             f"{gone.size} of {times.size} runs diverged, first run {int(dataset.run[first])} at "
-            f"time {times[first]:.6g}; they are NaN from then on (variable 'diverged').",
+            f"time {times[first]:.6g}{why}; they are NaN from then on (variable 'diverged').",
             DivergenceWarning,
             stacklevel=5,  # the caller of simulate
         )

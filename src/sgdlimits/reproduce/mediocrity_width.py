@@ -4,10 +4,12 @@ p = 5 and 20 at d = 5000 (quick: 1000). Their t is ours / p; step and noise are 
 """
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.analysis.exit_time import drop_time
 from sgdlimits.analysis.mediocrity import Mediocrity
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.plots import COLOURS, PAGE, new_figure
@@ -22,6 +24,7 @@ from sgdlimits.reproduce.mediocrity_panels import (
 from sgdlimits.reproduce.workspace import Workspace
 
 _STEP, _NOISE, _DROP = 0.1, 0.5, 0.2  # step per neuron
+_LAG = 0.3  # in the paper's time: about half of the risk is gone then
 
 
 def figure_2(work: Workspace) -> tuple[Figure, list[Check]]:
@@ -59,13 +62,25 @@ def _panel(work: Workspace, axis: Axes, width: int) -> list[Check]:
     runs, limit = mean_exit(chain, _DROP), mean_exit(ode, _DROP).mean
     # Noise multiplies the square of the overlap by 1 + a, and the exit comes earlier.
     saved = theory.noise_gain / width
-    final, ode_final = chain["risk"].isel(time=-1), float(ode["risk"][0, -1])
+    after, ode_after = _after_exit(chain), float(_after_exit(ode)[0])
     return [
         holds(f"mean exit time of SGD, p = {width}: the ODE's, less at most what noise saves",
               "the ODE's", limit - saved - 4 * runs.error < runs.mean < limit + 4 * runs.error,
               f"{runs.mean:.4g} ± {runs.error:.2g} in [{limit - saved:.4g}, {limit:.4g}]"),
-        against_simulation(f"risk at the end, p = {width}", "on average the ODE's", ode_final,
-                           float(final.mean()), float(np.std(final, ddof=1) / final.size**0.5),
-                           bias=0.1 * ode_final, why_bias="(10 %: noise at finite d)"),
+        against_simulation(
+            f"risk {_LAG:g} after the run's own exit ({len(after)} runs), p = {width}",
+            "on average the ODE's", ode_after, float(after.mean()),
+            float(after.std(ddof=1) / len(after) ** 0.5), bias=0.15 * ode_after,
+            why_bias="(15 %: noise sets neurons apart that the ODE keeps alike)",
+        ),
         runs.complete,
     ]  # fmt: skip
+
+
+def _after_exit(dataset: xr.Dataset) -> np.ndarray:
+    """Risk of each run that was seen for so long after its exit. At one time runs are apart."""
+    times = dataset["time"].values
+    at = drop_time(dataset, _DROP)["time"].values + _LAG
+    seen = at <= times[-1]
+    risks = dataset["risk"].transpose("run", "time").values[seen]
+    return np.array([np.interp(t, times, risk) for t, risk in zip(at[seen], risks, strict=True)])

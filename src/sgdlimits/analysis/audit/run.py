@@ -89,6 +89,8 @@ def audit(
     fibres, points = _validate.integer("fibres", fibres, 1), _validate.integer("points", points, 3)
     samples = 2 * (_validate.integer("samples", samples, 20) // 2)
     level, seed = _validate.positive("level", level), check_seed(seed)
+    if level >= 1:
+        raise ValueError(f"level={level!r}: expected a probability below 1.")
     chosen = _chosen(model, without)
     everything = np.array(model.template.names)
     names = tuple(everything[list(chosen)].tolist())
