@@ -165,9 +165,8 @@ def _separation(work: Workspace, training: bool) -> tuple[Figure, list[Check]]:
     theory = predicted(model, path[index], times[index], "hessian", ALPHA, d)
     figure, axes = new_figure(1, 2, width=PAGE, height=2.9)
     values = data["hessian_spectrum"].values[0, :, 0, ::-1]
-    axes[0, 0].plot(
-        times, values[:, CLASSES::4], lw=0.3, color=COLOURS["third"], alpha=0.6
-    )  # every fourth of the rest
+    rest = axes[0, 0].plot(times, values[:, CLASSES::4], lw=0.3, color=COLOURS["third"], alpha=0.6)
+    rest[0].set_label("rest, every fourth")
     panel_eigenvalues(
         axes[0, 0], times, values[:, :CLASSES], rf"eigenvalues of {NAMES['hessian'][:-1]}_{{11}}$",
         theory,
