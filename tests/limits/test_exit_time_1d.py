@@ -106,3 +106,10 @@ def test_passage_refuses_bad_places():
         with pytest.raises(ValueError, match="expected"):
             mean_passage_time(lambda y: y, lambda y: 1.0, level, start, wall)
     assert mean_passage_time(lambda y: y, lambda y: 1.0, 1.0, 1.0) == 0
+
+
+def test_a_level_without_noise_and_drift_is_never_reached():
+    never = mean_passage_time(lambda y: 1 - y, lambda y: 0.01 * (1 - y) ** 2, 1.0, 0.0)
+    assert never == np.inf
+    with pytest.raises(RuntimeError, match=r"no noise at level=1\.0"):
+        mean_passage_time(lambda y: 1.0, lambda y: 1 - y, 1.0, 0.0)

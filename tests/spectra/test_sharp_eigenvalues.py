@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import sgdlimits as sl
 from sgdlimits import spectra
 from tests.helpers import FALSE_ALARM, z_limit
 from tests.spectra.sharp_cases import softmax, xor
@@ -169,3 +170,15 @@ def test_alignment(alpha, count):
     error = np.std(measured, ddof=1) / runs**0.5
     # Near the edge a finite matrix smears the measure over n^(-2/3) of the bulk.
     assert abs(np.mean(measured) - expected) < z_limit(6) * error + 2 * (dim ** (-2 / 3))
+
+
+def test_a_relu_neuron_matters_however_small_it_is():
+    M = np.array([[1.2, 0], [0.8, 0], [0, 0]])
+    edges = []
+    for size in (1e-3, 1e-7):
+        Q = M @ M.T + np.diag([0.02, 0.03, 0.25 * size**2])
+        u = sl.Statistics(np.array([1.0, -1.2, 0.7]), M, Q)
+        model = sl.xor_gmm(snr=10.0, width=3)
+        found = spectra.asymptotic(model, u, (2, 2), alpha=8.0)
+        edges.append([found.bulk.right.x, *(outlier.value for outlier in found.outliers)])
+    np.testing.assert_allclose(*edges, rtol=1e-3)
