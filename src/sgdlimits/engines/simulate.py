@@ -496,7 +496,7 @@ def _warn_of_divergence(dataset: xr.Dataset) -> None:
         first = gone[np.argmin(times[gone])]
         why = ""
         if dataset.attrs["engine"] in ("ode", "mean_field"):
-            why = " (or need more than 2^18 steps of the solver)"
+            why = " (or need more steps than the solver may take)"
         warnings.warn(
             f"{gone.size} of {times.size} runs diverged, first run {int(dataset.run[first])} at "
             f"time {times[first]:.6g}{why}; they are NaN from then on (variable 'diverged').",

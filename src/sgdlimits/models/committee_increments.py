@@ -63,8 +63,12 @@ def nodes_at(model: "Committee", u: Statistics, sgd: OnlineSGD) -> Nodes:
 
 def mean_square(nodes: Nodes, noise: ArrayLike, dim: Array, n: int) -> Float[Array, " statistics"]:
     """E[(|x|^2/d) E^2 K] in n fields, at finite dim."""
-    w, e, r2, _, K = nodes
-    return (w * (r2 + dim - n) / dim * (e**2 + noise)) @ K
+    return (nodes.weight * _norm_ratio(nodes, dim, n) * (nodes.error**2 + noise)) @ nodes.quadratic
+
+
+def _norm_ratio(nodes: Nodes, dim: Array, n: int) -> Float[Array, " nodes"]:
+    """E[|x|^2]/d given the node."""
+    return (nodes.norm2 + dim - n) / dim
 
 
 def covariance(
@@ -75,7 +79,7 @@ def covariance(
     K = step * K
     once, twice = jnp.ones_like(r2), jnp.ones_like(r2)
     if dim is not None:
-        once = (r2 + dim - n) / dim
+        once = _norm_ratio(nodes, dim, n)
         twice = once**2 + 2 * (dim - n) / dim**2
     two = e**2 + noise
     cross = L.T @ ((w * once * (e**3 + 3 * noise * e))[:, None] * K)
