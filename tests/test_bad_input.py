@@ -358,7 +358,7 @@ def test_wide_committees_leave_the_risk_out_if_told():
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    from sgdlimits.engines import memory
+    from sgdlimits.simulation import memory
 
     monkeypatch.setattr(memory, "available", lambda: 10**6)
 

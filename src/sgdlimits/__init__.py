@@ -12,9 +12,9 @@ _HOME = {
     "SpikedTensor": "models.spiked_tensor",
     "SpikedStatistics": "models.spiked_tensor",
     "MultiIndexModel": "models.multi_index",
-    "GaussianMixture": "models.mixture",
+    "GaussianMixture": "data.mixture",
     "Network": "models.network",
-    "Statistics": "models.overlaps",
+    "Statistics": "statistics.overlaps",
     "binary_gmm": "models.mixtures_zoo",
     "xor_gmm": "models.mixtures_zoo",
     "k_gmm": "models.mixtures_zoo",
@@ -32,21 +32,21 @@ _HOME = {
     "risk": "limits.risk",
     "MeanField": "limits.mean_field",
     "MeanFieldStatistics": "limits.mean_field",
-    "OnlineSGD": "algorithm",
+    "OnlineSGD": "algorithms.online_sgd",
     "EffectiveDynamics": "limits.effective_dynamics",
     "effective_dynamics": "limits.effective_dynamics",
     "FixedPoint": "limits.fixed_points",
     "OrnsteinUhlenbeck": "limits.ornstein_uhlenbeck",
     "RescaledDynamics": "limits.rescaled",
-    "mean_exit_time": "limits.exit_time_1d",
-    "initial": "engines.initial",
-    "lift": "engines.initial",
-    "simulate": "engines.simulate",
-    "sample_diffusion": "engines.simulate",
-    "SimulationInterrupted": "engines.simulate",
-    "DivergenceWarning": "engines.result",
-    "audit": "analysis.audit.run",
-    "AuditReport": "analysis.audit.report",
+    "mean_exit_time": "closed_forms.exit_time_1d",
+    "initial": "process.initial",
+    "lift": "process.initial",
+    "simulate": "simulation.simulate",
+    "sample_diffusion": "simulation.simulate",
+    "SimulationInterrupted": "simulation.simulate",
+    "DivergenceWarning": "simulation.result",
+    "audit": "audit.run",
+    "AuditReport": "audit.report",
     "compare": "analysis.compare",
     "Comparison": "analysis.compare",
     "convergence_rate": "analysis.compare",
@@ -55,24 +55,22 @@ _HOME = {
     "BasinProbabilities": "analysis.basins",
     "escape_law": "analysis.escape",
     "EscapeLaw": "analysis.escape",
-    "Mediocrity": "analysis.mediocrity",
-    "OneNeuron": "analysis.one_neuron",
-    "SingleIndexSphere": "analysis.single_index",
-    "two_time_scales": "analysis.time_scales",
-    "leap": "analysis.leap",
-    "regime": "analysis.regimes",
+    "Mediocrity": "closed_forms.phase_retrieval_escape",
+    "OneNeuron": "closed_forms.phase_retrieval_one_neuron",
+    "SingleIndexSphere": "closed_forms.single_index_escape",
+    "two_time_scales": "closed_forms.two_time_scales",
+    "leap": "closed_forms.leap",
+    "regime": "closed_forms.committee_regimes",
     "explosion_probability": "analysis.explosion",
-    "sweep": "sweeps",
-    "save": "store",
-    "load": "store",
+    "sweep": "simulation.sweep",
+    "save": "simulation.store",
+    "load": "simulation.store",
 }
 
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from sgdlimits.algorithm import OnlineSGD as OnlineSGD
-    from sgdlimits.analysis.audit.report import AuditReport as AuditReport
-    from sgdlimits.analysis.audit.run import audit as audit
+    from sgdlimits.algorithms.online_sgd import OnlineSGD as OnlineSGD
     from sgdlimits.analysis.basins import BasinProbabilities as BasinProbabilities
     from sgdlimits.analysis.compare import Comparison as Comparison
     from sgdlimits.analysis.compare import compare as compare
@@ -82,18 +80,16 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.exit_time import drop_time as drop_time
     from sgdlimits.analysis.exit_time import exit_time as exit_time
     from sgdlimits.analysis.explosion import explosion_probability as explosion_probability
-    from sgdlimits.analysis.leap import leap as leap
-    from sgdlimits.analysis.mediocrity import Mediocrity as Mediocrity
-    from sgdlimits.analysis.one_neuron import OneNeuron as OneNeuron
-    from sgdlimits.analysis.regimes import regime as regime
-    from sgdlimits.analysis.single_index import SingleIndexSphere as SingleIndexSphere
-    from sgdlimits.analysis.time_scales import two_time_scales as two_time_scales
-    from sgdlimits.engines.initial import initial as initial
-    from sgdlimits.engines.initial import lift as lift
-    from sgdlimits.engines.result import DivergenceWarning as DivergenceWarning
-    from sgdlimits.engines.simulate import SimulationInterrupted as SimulationInterrupted
-    from sgdlimits.engines.simulate import sample_diffusion as sample_diffusion
-    from sgdlimits.engines.simulate import simulate as simulate
+    from sgdlimits.audit.report import AuditReport as AuditReport
+    from sgdlimits.audit.run import audit as audit
+    from sgdlimits.closed_forms.committee_regimes import regime as regime
+    from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
+    from sgdlimits.closed_forms.leap import leap as leap
+    from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity as Mediocrity
+    from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
+    from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
+    from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
+    from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.expectations.activations import Activation as Activation
     from sgdlimits.expectations.activations import Hermite as Hermite
     from sgdlimits.expectations.activations import Polynomial as Polynomial
@@ -101,7 +97,6 @@ if TYPE_CHECKING:
     from sgdlimits.expectations.rules import TruncatedGauss as TruncatedGauss
     from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
-    from sgdlimits.limits.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint
     from sgdlimits.limits.mean_field import MeanField as MeanField
     from sgdlimits.limits.mean_field import MeanFieldStatistics as MeanFieldStatistics
@@ -114,18 +109,23 @@ if TYPE_CHECKING:
     from sgdlimits.models.committees_zoo import single_index as single_index
     from sgdlimits.models.custom import CustomModel as CustomModel
     from sgdlimits.models.custom import MonteCarlo as MonteCarlo
-    from sgdlimits.models.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.models.mixtures_zoo import binary_gmm as binary_gmm
     from sgdlimits.models.mixtures_zoo import k_gmm as k_gmm
     from sgdlimits.models.mixtures_zoo import xor_gmm as xor_gmm
     from sgdlimits.models.multi_index import MultiIndexModel as MultiIndexModel
     from sgdlimits.models.network import Network as Network
-    from sgdlimits.models.overlaps import Statistics as Statistics
     from sgdlimits.models.spiked_tensor import SpikedStatistics as SpikedStatistics
     from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
-    from sgdlimits.store import load as load
-    from sgdlimits.store import save as save
-    from sgdlimits.sweeps import sweep as sweep
+    from sgdlimits.process.initial import initial as initial
+    from sgdlimits.process.initial import lift as lift
+    from sgdlimits.simulation.result import DivergenceWarning as DivergenceWarning
+    from sgdlimits.simulation.simulate import SimulationInterrupted as SimulationInterrupted
+    from sgdlimits.simulation.simulate import sample_diffusion as sample_diffusion
+    from sgdlimits.simulation.simulate import simulate as simulate
+    from sgdlimits.simulation.store import load as load
+    from sgdlimits.simulation.store import save as save
+    from sgdlimits.simulation.sweep import sweep as sweep
+    from sgdlimits.statistics.overlaps import Statistics as Statistics
 
 
 _SUBPACKAGES = ("spectra",)  # reached as sgdlimits.spectra without an import of its own

@@ -112,7 +112,7 @@ def simulate(
 
     try:
         arguments = configuration.read(config)
-        from sgdlimits.engines.simulate import simulate
+        from sgdlimits.simulation.simulate import simulate
 
         dataset = simulate(**arguments, out=out)
     except (ValueError, TypeError, OSError) as error:

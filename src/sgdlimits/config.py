@@ -33,7 +33,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def parse(table: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments of ``simulate`` from the tables of a configuration file."""
-    from sgdlimits.algorithm import OnlineSGD
+    from sgdlimits.algorithms.online_sgd import OnlineSGD
     from sgdlimits.models import MODELS
 
     for key in table:

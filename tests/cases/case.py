@@ -6,7 +6,7 @@ import numpy as np
 
 from sgdlimits import OnlineSGD
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import sgdlimits as sl
-from sgdlimits.models.chain_kernel import Sample
 from sgdlimits.models.committee import Committee
+from sgdlimits.process.affine_step import Sample
 from tests.cases.case import Case
 
 

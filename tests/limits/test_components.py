@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
-from sgdlimits.models.relu_mixture import bin_mass
+from sgdlimits.closed_forms.relu_mixture_fixed_points import bin_mass
 
 _INF = math.inf
 _GRAM = np.array([[1, 0.2, 0.1], [0.2, 1, -0.3], [0.1, -0.3, 1]])

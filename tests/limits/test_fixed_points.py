@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
-from sgdlimits.models.spiked_tensor_phases import critical_snr, overlaps
+from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, overlaps
 
 
 def _dynamics(order, factor, step, ridge):

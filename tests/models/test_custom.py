@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import sgdlimits as sl
-from sgdlimits.models.sample_moments import sample_moments, second_derivative
+from sgdlimits.models.monte_carlo_moments import sample_moments, second_derivative
 from sgdlimits.provenance import identity
 from tests.helpers import FALSE_ALARM
 from tests.models.custom_examples import overlaps, regression, regression_drift, squared_error

@@ -8,11 +8,11 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.engines.simulate import FULL_ENGINES, simulate
 from sgdlimits.limits import flow
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.simulation.simulate import FULL_ENGINES, simulate
+from sgdlimits.statistics.base import AbstractStatistics
 
 _AT_REST = 1e-6  # largest drift of a state that is followed no further
 

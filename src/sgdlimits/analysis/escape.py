@@ -20,7 +20,7 @@ from scipy import stats
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
 

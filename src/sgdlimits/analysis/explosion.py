@@ -8,11 +8,11 @@ import numpy as np
 from scipy import stats
 
 from sgdlimits import _validate
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.engines.result import DivergenceWarning
-from sgdlimits.engines.simulate import FULL_ENGINES, simulate
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import Model, check_model
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.simulation.result import DivergenceWarning
+from sgdlimits.simulation.simulate import FULL_ENGINES, simulate
+from sgdlimits.statistics.base import AbstractStatistics
 
 
 @dataclass(frozen=True)

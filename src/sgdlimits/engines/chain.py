@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 
 class ChainPath(AbstractPath):

@@ -11,17 +11,17 @@ from jaxtyping import Array, Float
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.limits import flow
 from sgdlimits.limits.mean_field import MeanField, MeanFieldStatistics, check_nodes, reduce
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.committee import Committee
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.rows import ON_SPHERE
-from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.randomness.chi_square import ChiSquare
 from sgdlimits.randomness.streams import run_keys
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.rows import ON_SPHERE
 
 RTOL, ATOL = 1e-8, 1e-10
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.limits import flow
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 
 def run_ode(

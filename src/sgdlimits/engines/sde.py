@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.limits.diffusion import AbstractDiffusion
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 LONGEST_DEFAULT_STEP = 1e-3
 

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.path import NEVER, Advanced, Record, times_of
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 _MOST_STEPS_PER_CALL = 256  # how often a person can interrupt
 

@@ -7,9 +7,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 NOISE_ACCURACY = 1e-2
 S = TypeVar("S", bound=AbstractStatistics)

@@ -15,14 +15,14 @@ from jaxtyping import Array, Float, PyTree
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import fixed_points, flow
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.limits.vector_field import jacobian
 from sgdlimits.models.base import AbstractModel, OneStepMoments, check_model
-from sgdlimits.models.statistics import AbstractStatistics, is_traced
+from sgdlimits.statistics.base import AbstractStatistics, is_traced
 
 if TYPE_CHECKING:
     from sgdlimits.analysis.basins import BasinProbabilities

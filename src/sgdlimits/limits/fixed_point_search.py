@@ -12,12 +12,12 @@ import optimistix
 from jaxtyping import Array, Bool, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import flow, stability
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.fixed_sets import FixedSet
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.fixed_sets import FixedSet
 
 S = TypeVar("S", bound=AbstractStatistics)
 

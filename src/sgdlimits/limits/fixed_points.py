@@ -7,12 +7,12 @@ import equinox as eqx
 import numpy as np
 
 from sgdlimits import _validate
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import fixed_point_search, stability
 from sgdlimits.limits.vector_field import check_jacobian
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.fixed_sets import FixedSet
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.fixed_sets import FixedSet
 
 S = TypeVar("S", bound=AbstractStatistics)
 

@@ -23,15 +23,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.expectations.activations import Polynomial
 from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, TruncatedGauss
 from sgdlimits.expectations.small_linalg import solve_lower
 from sgdlimits.expectations.smoothing import Smoothed, smooth
 from sgdlimits.expectations.two_point import two_point
 from sgdlimits.models.committee import Committee
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
+from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
+from sgdlimits.statistics.overlaps import Statistics
 
 _MOST_NODES = 10**6
 # Gauss nodes a side by number of teachers: smooth, and with kinks.

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy import linalg
 
-from sgdlimits.limits.exit_time_1d import mean_exit_time
+from sgdlimits.closed_forms.exit_time_1d import mean_exit_time
 from sgdlimits.limits.flow import check_times
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.base import AbstractModel, check_model
-from sgdlimits.models.statistics import AbstractStatistics, is_traced
+from sgdlimits.statistics.base import AbstractStatistics, is_traced
 
 
 def risk(

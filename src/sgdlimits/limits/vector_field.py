@@ -7,9 +7,9 @@ import jax
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
 

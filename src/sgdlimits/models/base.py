@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.models.fixed_sets import FixedSet
-from sgdlimits.models.statistics import AbstractStatistics
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.fixed_sets import FixedSet
 
 S = TypeVar("S", bound=AbstractStatistics)
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.expectations.activations import (
     AbstractActivation,
     Polynomial,
@@ -33,13 +33,14 @@ from sgdlimits.expectations.four_point import (
 )
 from sgdlimits.expectations.rules import AbstractRule, TruncatedGauss, coarse_rule
 from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
-from sgdlimits.models import committee_increments, committee_squares, rows
+from sgdlimits.models import committee_increments, committee_squares
 from sgdlimits.models.base import OneStepMoments
-from sgdlimits.models.chain_kernel import Sample, advance
 from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.projected import tangent, tangent_rows
+from sgdlimits.process.affine_step import Sample, advance
+from sgdlimits.process.spherical_limit import tangent, tangent_rows
 from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits.statistics import rows
+from sgdlimits.statistics.overlaps import Statistics
 
 _SQUARE = (0.0, 0.0, 1.0)
 _HIGHEST_EXPONENT = 24

@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.expectations.small_linalg import cholesky
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.projected import tangent
-from sgdlimits.models.rows import unit_rows
+from sgdlimits.process.spherical_limit import tangent
+from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.rows import unit_rows
 
 if TYPE_CHECKING:
     from sgdlimits.models.committee import Committee

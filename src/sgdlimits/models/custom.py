@@ -17,12 +17,12 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.expectations.small_linalg import cholesky
 from sgdlimits.models.base import AbstractModel, OneStepMoments
-from sgdlimits.models.fibre import onto_fibre
-from sgdlimits.models.named_statistics import NamedStatistics, statistics_of
-from sgdlimits.models.sample_moments import sample_moments
+from sgdlimits.models.monte_carlo_fibre import onto_fibre
+from sgdlimits.models.monte_carlo_moments import sample_moments
+from sgdlimits.statistics.named_statistics import NamedStatistics, statistics_of
 
 #: (parameters, sample) -> loss of one sample (or mini-batch), ridge included.
 Loss = Callable[[Any, Any], Array]

@@ -4,7 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
-from sgdlimits.models.mixture import GaussianMixture
+from sgdlimits.closed_forms.relu_mixture_fixed_points import ReluMixture
+from sgdlimits.closed_forms.softmax_mixture_fixed_points import SoftmaxMixture
+from sgdlimits.data.mixture import GaussianMixture
 from sgdlimits.models.network import (
     Network,
     binary_cross_entropy,
@@ -12,8 +14,6 @@ from sgdlimits.models.network import (
     softmax_cross_entropy,
     two_layer_relu,
 )
-from sgdlimits.models.relu_mixture import ReluMixture
-from sgdlimits.models.softmax_mixture import SoftmaxMixture
 
 
 def binary_gmm(

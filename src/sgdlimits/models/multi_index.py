@@ -20,20 +20,20 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.data.mixture import GaussianMixture
 from sgdlimits.expectations.rules import AbstractRule, check_rule, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
 from sgdlimits.models.base import Constraints, OneStepMoments
-from sgdlimits.models.chain_kernel import Sample, advance
 from sgdlimits.models.class_nodes import Affine, ClassNodes
-from sgdlimits.models.mixture import GaussianMixture
 from sgdlimits.models.moments import Moments
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.rows import random_rows
-from sgdlimits.models.zero_noise import Points, walls
+from sgdlimits.process.affine_step import Sample, advance
+from sgdlimits.process.zero_noise import Points, walls
 from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.rows import random_rows
 
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 

@@ -9,11 +9,11 @@ from typing import ClassVar, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from sgdlimits.models import rows
 from sgdlimits.models.base import AbstractModel
-from sgdlimits.models.gram_domain import check_overlaps, into_domain
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits.statistics import rows
+from sgdlimits.statistics.gram_domain import check_overlaps, into_domain
+from sgdlimits.statistics.overlaps import Statistics
 
 _INSIDE = 1e-6  # relative; the derivative is wrong by about this
 

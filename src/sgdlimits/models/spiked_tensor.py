@@ -13,12 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sgdlimits import _validate
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.models import spiked_tensor_phases as phases
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.closed_forms import spiked_tensor_phases as phases
 from sgdlimits.models.base import AbstractModel, OneStepMoments
-from sgdlimits.models.fixed_sets import FixedSet
-from sgdlimits.models.statistics import AbstractStatistics, Label, numeric
 from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
+from sgdlimits.statistics.fixed_sets import FixedSet
 
 
 class SpikedStatistics(AbstractStatistics):

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.analysis.compare import compare
+from sgdlimits.closed_forms.softmax_mixture_fixed_points import diagonal_overlap
 from sgdlimits.expectations.rules import QuasiMonteCarlo
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.mixtures_zoo import k_gmm
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.softmax_mixture import diagonal_overlap
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _K, _SNR, _RIDGE = 10, 10.0, 0.01
 _SNRS = (10.0, 40.0, 160.0, 640.0, np.inf)

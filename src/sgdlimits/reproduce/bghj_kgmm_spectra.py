@@ -31,7 +31,7 @@ from sgdlimits.reproduce.curvature_panels import (
     some,
 )
 from sgdlimits.reproduce.workspace import Workspace
-from sgdlimits.spectra.block_spectrum import asymptotic
+from sgdlimits.spectra.asymptotics.block_spectrum import asymptotic
 from sgdlimits.spectra.blocks import KINDS, Kind
 
 _KINDS = KINDS

@@ -10,14 +10,14 @@ import equinox as eqx
 import numpy as np
 import xarray as xr
 
-from sgdlimits.engines.initial import initial
-from sgdlimits.engines.observe import Snapshot
 from sgdlimits.expectations.rules import QuasiMonteCarlo
 from sgdlimits.models.mixtures_zoo import k_gmm, xor_gmm
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
+from sgdlimits.process.initial import initial
 from sgdlimits.reproduce.workspace import Workspace
-from sgdlimits.spectra.recording import Spectrum, TestData, TrainingData
+from sgdlimits.simulation.observe import Snapshot
+from sgdlimits.spectra.sampled.recording import Spectrum, TestData, TrainingData
+from sgdlimits.statistics.overlaps import Statistics
 
 CLASSES, WIDTH, SNR, RIDGE = 10, 20, 10.0, 0.01
 HORIZON = 50.0

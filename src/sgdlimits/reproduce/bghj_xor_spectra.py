@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.bghj_settings import (
     ALPHA_XOR,
@@ -35,8 +34,9 @@ from sgdlimits.reproduce.curvature_panels import (
 )
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.spectra.blocks import KINDS, Kind
-from sgdlimits.spectra.population_blocks import population
-from sgdlimits.spectra.recording import Spectrum
+from sgdlimits.spectra.population_matrices.population_blocks import population
+from sgdlimits.spectra.sampled.recording import Spectrum
+from sgdlimits.statistics.overlaps import Statistics
 
 _KINDS = KINDS
 _CLASSES, _HIGH_SNR = 4, 1000.0

@@ -13,17 +13,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.base import Model
 from sgdlimits.models.mixtures_zoo import binary_gmm
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
-from sgdlimits.models.statistics import AbstractStatistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.overlaps import Statistics
 
 _DIM = 1000
 _NONE = 1e-9  # step at which the corrector is nothing; the population drift does not depend on it

@@ -5,12 +5,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.escape import escape_law
+from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, m_star
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
-from sgdlimits.models.spiked_tensor_phases import critical_snr, m_star
 from sgdlimits.plots import COLOURS, band, new_figure, phase_portrait
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace

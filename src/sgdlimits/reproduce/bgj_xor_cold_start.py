@@ -15,15 +15,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.analysis.exit_time import exit_time
-from sgdlimits.engines.initial import initial
 from sgdlimits.expectations.rules import TruncatedGauss
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.models.mixtures_zoo import xor_gmm
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
+from sgdlimits.process.initial import initial
 from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _SNR, _RIDGE, _WIDTH = 10.0, 0.03, 4
 _LEVEL = 0.3

@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgdlimits.analysis.compare import compare
+from sgdlimits.closed_forms.relu_mixture_fixed_points import bin_mass
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.models.mixtures_zoo import xor_gmm
-from sgdlimits.models.overlaps import Statistics
-from sgdlimits.models.relu_mixture import bin_mass
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce import mixture_panels as panels
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _DIM, _SNR, _RIDGE = 250, 1000.0, 0.1
 _SMALLER_RIDGE = 0.03

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.mixtures_zoo import xor_gmm
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce import mixture_panels as panels
 from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _DIM, _SNR, _RIDGE = 250, 1000.0, 0.03
 _TIME = 40.0  # by then the noise has decided the basin; the flow does the rest

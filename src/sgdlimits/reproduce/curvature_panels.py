@@ -5,11 +5,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS
-from sgdlimits.spectra.block_spectrum import asymptotic
+from sgdlimits.spectra.asymptotics.block_spectrum import asymptotic
+from sgdlimits.spectra.asymptotics.trajectory import along_path
 from sgdlimits.spectra.blocks import Kind
-from sgdlimits.spectra.trajectory import along_path
+from sgdlimits.statistics.overlaps import Statistics
 
 TIME_LABEL = r"$t$ = steps $/\, d$"
 NAMES = {"hessian": r"$\nabla^2\hat R$", "gradient": r"$\hat G$"}

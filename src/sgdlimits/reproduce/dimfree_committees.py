@@ -16,17 +16,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
-from sgdlimits.engines.initial import initial
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.limits.risk import risk
 from sgdlimits.models.committee import Committee
 from sgdlimits.models.committees_zoo import committee
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
+from sgdlimits.process.initial import initial
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _NOISE = 1e-3
 _STARTS = 400  # dimension of the random starts

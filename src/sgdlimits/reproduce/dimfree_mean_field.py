@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, NullLocator
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits.mean_field import MeanField, reduce
 from sgdlimits.models.committees_zoo import committee
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _LAST = 3.0  # in the slides' time, ours / p
 _TIME = r"$t = \nu\gamma/(pd)$"

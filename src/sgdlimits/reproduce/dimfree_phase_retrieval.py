@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.exit_time import drop_time
-from sgdlimits.analysis.mediocrity import (
+from sgdlimits.closed_forms.phase_retrieval_escape import (
     Mediocrity,
     fewest_steps,
     largest_step,

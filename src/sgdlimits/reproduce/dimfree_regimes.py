@@ -13,16 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
-from sgdlimits.analysis.regimes import ode_error_scale, regime
+from sgdlimits.closed_forms.committee_regimes import ode_error_scale, regime
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.limits.risk import risk
 from sgdlimits.models.committees_zoo import committee
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _NOISE, _P, _K = 0.05, 2, 2
 _MODEL = committee(_P, _K, noise=_NOISE)

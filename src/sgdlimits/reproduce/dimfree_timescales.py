@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.analysis.time_scales import two_time_scales
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.closed_forms.two_time_scales import two_time_scales
 from sgdlimits.expectations.activations import Hermite
 from sgdlimits.limits.mean_field import MeanField, MeanFieldStatistics
 from sgdlimits.models.committees_zoo import committee

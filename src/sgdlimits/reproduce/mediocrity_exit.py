@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.analysis.mediocrity import Mediocrity
-from sgdlimits.analysis.one_neuron import OneNeuron
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity
+from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, equal

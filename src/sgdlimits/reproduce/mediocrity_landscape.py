@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import special
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.analysis.phase_retrieval_landscape import (
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.closed_forms.phase_retrieval_landscape import (
     critical_points,
     excess_risk,
     spherical_critical_points,
@@ -21,11 +21,11 @@ from sgdlimits.analysis.phase_retrieval_landscape import (
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.models.overlap_model import Parameters
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.reproduce.checks import Check, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _DIM, _STEP = 100, 0.02
 _GLOBE_STEPS, _GLOBE_STEP, _GLOBE_RUNS = 20_000, 0.006, 8

@@ -7,14 +7,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.exit_time import drop_time
 from sgdlimits.models.committees_zoo import phase_retrieval
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, band
 from sgdlimits.reproduce.checks import Check, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 PAPER_TIME = r"$t = \nu\gamma/(pd)$"
 RISK = r"$\mathcal{R} - \Delta/2$"

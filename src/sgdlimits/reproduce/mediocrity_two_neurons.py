@@ -6,7 +6,7 @@ p = 2 copies one entry of the covariance to a wrong place; here all are derived.
 
 from matplotlib.figure import Figure
 
-from sgdlimits.analysis.mediocrity import Mediocrity
+from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity
 from sgdlimits.plots import COLUMN, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.mediocrity_panels import draw_engines, mean_exit, one_start, same_risk

@@ -8,9 +8,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.exit_time import drop_time
-from sgdlimits.analysis.mediocrity import Mediocrity
+from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity
 from sgdlimits.models.committees_zoo import phase_retrieval
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS
+from sgdlimits.statistics.overlaps import Statistics
 
 
 def statistics(dataset: xr.Dataset) -> Statistics:

@@ -7,16 +7,16 @@ their matrices have; everything here is a function of alpha = M/d.
 
 import numpy as np
 
-from sgdlimits.engines.initial import lift
 from sgdlimits.expectations.rules import QuasiMonteCarlo
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.mixtures_zoo import k_gmm
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlaps import Statistics
+from sgdlimits.process.initial import lift
 from sgdlimits.spectra.blocks import Kind
-from sgdlimits.spectra.empirical_matrices import empirical_blocks
-from sgdlimits.spectra.operators import form_together
-from sgdlimits.spectra.samples import fresh_samples
+from sgdlimits.spectra.sampled.empirical_matrices import empirical_blocks
+from sgdlimits.spectra.sampled.operators import form_together
+from sgdlimits.spectra.sampled.samples import fresh_samples
+from sgdlimits.statistics.overlaps import Statistics
 
 CLASSES, SNR, RIDGE, END = 10, 10.0, 0.01, 50.0
 

@@ -11,7 +11,7 @@ from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce import sharp_setting as setting
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace
-from sgdlimits.spectra.block_spectrum import BlockSpectrum, asymptotic
+from sgdlimits.spectra.asymptotics.block_spectrum import BlockSpectrum, asymptotic
 from sgdlimits.spectra.blocks import KINDS, Kind
 
 _ALPHA = 8.0

@@ -10,15 +10,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce import sharp_setting as setting
 from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
-from sgdlimits.spectra.block_spectrum import BlockSpectrum, of_law
+from sgdlimits.spectra.asymptotics.block_spectrum import BlockSpectrum, of_law
+from sgdlimits.spectra.asymptotics.thresholds import outlier_thresholds
+from sgdlimits.spectra.asymptotics.weight_law import WeightLaw
 from sgdlimits.spectra.blocks import KINDS, Kind
-from sgdlimits.spectra.thresholds import outlier_thresholds
-from sgdlimits.spectra.weight_law import WeightLaw
+from sgdlimits.statistics.overlaps import Statistics
 
 _DIM = 1000  # of the paper
 _SMALL = 120  # of the matrices with many samples per dimension

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.analysis.audit.closure import QUANTITIES
-from sgdlimits.analysis.audit.report import AuditReport
-from sgdlimits.analysis.audit.run import audit
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.audit.closure import QUANTITIES
+from sgdlimits.audit.report import AuditReport
+from sgdlimits.audit.run import audit
 from sgdlimits.models.base import Model
 from sgdlimits.models.committees_zoo import committee
 from sgdlimits.models.mixtures_zoo import binary_gmm, k_gmm, xor_gmm

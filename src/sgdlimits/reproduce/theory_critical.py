@@ -10,10 +10,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
-from sgdlimits.analysis.audit.picture import scan
-from sgdlimits.analysis.audit.run import audit
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
+from sgdlimits.audit.picture import scan
+from sgdlimits.audit.run import audit
 from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds

@@ -15,14 +15,14 @@ from jax.scipy.special import erf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.algorithm import OnlineSGD
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import Comparison, compare
 from sgdlimits.models.committees_zoo import committee
 from sgdlimits.models.custom import CustomModel
-from sgdlimits.models.overlaps import Statistics
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
 from sgdlimits.reproduce.checks import Check, holds
 from sgdlimits.reproduce.workspace import Workspace
+from sgdlimits.statistics.overlaps import Statistics
 
 _STEP, _TIME, _OVERLAP = 1.0, 8.0, 0.2
 _BIAS = 6.0  # the mean may differ from the limit by this many times 1/d

@@ -16,11 +16,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sgdlimits import __version__, _validate
-from sgdlimits.engines.simulate import simulate
 from sgdlimits.plots import style
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.reproduce.checks import Check, table
 from sgdlimits.reproduce.registry import ENTRIES, Entry
+from sgdlimits.simulation.simulate import simulate
 
 _INPUTS = "reproduction.json"
 

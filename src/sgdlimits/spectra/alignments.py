@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
-from sgdlimits.spectra.eigenpairs import Eigenpairs, top
+from sgdlimits.spectra.sampled.eigenpairs import Eigenpairs, top
 
 _RANK = 1e-12  # relative size below which a direction of a basis is rounding
 

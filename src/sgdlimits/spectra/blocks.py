@@ -24,7 +24,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.overlap_model import Parameters
-from sgdlimits.models.overlaps import Statistics
+from sgdlimits.statistics.overlaps import Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

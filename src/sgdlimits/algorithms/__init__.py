@@ -1,0 +1,1 @@
+"""How parameters move, given the gradients of a batch."""

@@ -1,0 +1,86 @@
+"""Do drift and noise depend on the point of the fibre? A test with a stated level."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from sgdlimits.audit.estimates import Estimates
+from sgdlimits.audit.powers import ZERO, Power, fit_power
+
+QUANTITIES = ("population drift", "corrector", "volatility")
+DRIFT = QUANTITIES[:2]
+_ROUNDING = 1e-7  # relative: gradients come from differences of parameters
+_FEWEST_DIMS = 3  # two dimensions tell a trend from an accident too seldom
+_DECAYS = -0.25  # a spread whose exponent is surely below this vanishes as n grows
+
+
+class Spread(NamedTuple):
+    """One quantity of one statistic over the dimensions.
+
+    Attributes:
+        p: p-value of "the same at every point of each fibre" at the largest dim, corrected for the
+            number of fibres (Bonferroni); the caller corrects for quantities and statistics.
+        excess: standard deviation between points that sampling does not explain, per dim.
+        size: root mean square of the quantity over fibres, per dim.
+        power: of ``excess`` in n, where it was found.
+    """
+
+    p: float
+    excess: np.ndarray
+    size: np.ndarray
+    power: Power
+
+    def verdict(self, level: float) -> str:
+        """One of "closes", "closes as n grows" and "does not close"."""
+        if self.p >= level:
+            return "closes"
+        return "closes as n grows" if self.power.high < _DECAYS else "does not close"
+
+
+def _f_test(means: np.ndarray, within: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """p-values and excess variances; arrays (fibres, points, statistics)."""
+    points = means.shape[1]
+    between = means.var(axis=1, ddof=1)
+    noise = within.mean(axis=1) / samples
+    floor = (_ROUNDING * (1e-3 + np.abs(means).max(axis=(0, 1)))) ** 2
+    ratio = between / np.maximum(noise, floor)
+    p = stats.f.sf(ratio, points - 1, points * (samples - 1))
+    return p, between - np.maximum(noise, floor)
+
+
+def spreads(estimates: list[Estimates], dims: np.ndarray, samples: int) -> dict[str, list[Spread]]:
+    """For each quantity, one ``Spread`` per statistic. Sizes are per unit of delta."""
+    result = {}
+    for name, mean, within in zip(
+        QUANTITIES,
+        ("first", "second", "variance"),
+        ("first_within", "second_within", "variance_within"),
+        strict=True,
+    ):
+        p, excess, size = [], [], []
+        for each in estimates:
+            values = getattr(each, mean)
+            p_values, variance = _f_test(values, getattr(each, within), samples)
+            p.append(p_values)
+            excess.append(variance.mean(axis=0))
+            size.append(np.sqrt((values.mean(axis=1) ** 2).mean(axis=0)))
+        fibres, points = estimates[0].first.shape[:2]
+        result[name] = [
+            _spread(p[-1][:, i], np.array(excess)[:, i], np.array(size)[:, i], dims,
+                    fibres * (points - 1))
+            for i in range(estimates[0].first.shape[2])
+        ]  # fmt: skip
+    return result
+
+
+def _spread(
+    p: np.ndarray, variance: np.ndarray, size: np.ndarray, dims: np.ndarray, freedom: int
+) -> Spread:
+    excess = np.sqrt(np.maximum(variance, 0))
+    # The variance of a variance estimate is 2/freedom relative for normal spreads; that of its
+    # root half as much. Spreads of visited points have longer tails: a third of the freedom.
+    error = excess / (2 * freedom / 3) ** 0.5
+    enough = (excess > 0).sum() >= _FEWEST_DIMS
+    power = fit_power(dims, excess, error) if enough else ZERO
+    return Spread(float(min(1.0, p.min() * len(p))), excess, size, power)

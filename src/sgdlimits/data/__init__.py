@@ -1,0 +1,1 @@
+"""Laws of one sample, as a few projections of it see them."""

@@ -1,0 +1,1 @@
+"""The one step that joins a model and an algorithm, and what follows from it."""

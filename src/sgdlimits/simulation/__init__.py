@@ -1,0 +1,1 @@
+"""One process, several magnifications, one call; its storage and sweeps."""

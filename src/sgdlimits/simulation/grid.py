@@ -1,0 +1,59 @@
+"""Which steps are recorded, and their exact times."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sgdlimits import _validate
+from sgdlimits.simulation import memory
+
+
+class Grid(NamedTuple):
+    """Recorded steps, increasing, with 0 and the last step always among them."""
+
+    steps: np.ndarray
+    times: np.ndarray
+
+    @classmethod
+    def create(cls, time: float, delta: float, record: int | np.ndarray) -> "Grid":
+        """Steps nearest to the requested times.
+
+        Args:
+            time: horizon, in units of steps * delta; rounded to whole steps.
+            delta: duration of one step.
+            record: number of equally spaced records, or the times themselves.
+
+        Raises:
+            ValueError: if the horizon holds no step, or a requested time lies outside it.
+        """
+        time = _validate.positive("time", time)
+        if time / delta >= 2**62:
+            raise ValueError(f"time={time!r}: more steps of {delta:.3g} than can be counted.")
+        last = round(time / delta)
+        if last < 1:
+            raise ValueError(
+                f"time={time!r}: expected at least one step of duration step/dim = {delta:.3g}."
+            )
+        if np.ndim(record) == 0:
+            count = min(_validate.integer("record", record, 2), last + 1)
+            memory.check_fits(f"record={record!r}", 64.0 * count, "lower record")
+            steps = np.rint(np.linspace(0, last, count)).astype(np.int64)
+        else:
+            wanted = _numbers(record)
+            if wanted.ndim != 1 or not np.isfinite(wanted).all():
+                raise ValueError("record: expected a number, or a list of finite times.")
+            if wanted.size and (wanted.min() < 0 or wanted.max() > time * (1 + 1e-12)):
+                raise ValueError(
+                    f"record: times from {wanted.min():.6g} to {wanted.max():.6g} given, expected "
+                    f"between 0 and time={time!r}."
+                )
+            steps = np.concatenate([[0], np.rint(wanted / delta).astype(np.int64), [last]])
+        steps = np.unique(np.minimum(steps, last))
+        return cls(steps, steps * delta)
+
+
+def _numbers(record: object) -> np.ndarray:
+    try:
+        return np.asarray(record, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"record={record!r}: expected a number, or a list of times.") from error

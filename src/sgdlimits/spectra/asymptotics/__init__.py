@@ -1,0 +1,1 @@
+"""Sharp asymptotics of Hessian and gradient matrices."""

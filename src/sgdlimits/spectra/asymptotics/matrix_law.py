@@ -1,0 +1,75 @@
+"""The law of one sample of the whole first-layer matrix (1/M) sum_l D_l ⊗ X_l X_lᵀ.
+
+D_l is width x width. As for one block, T = sigma_c^2 D and X = sigma_c Y with unit noise; nodes are
+kept as they are, because matrices cannot be sorted into bins.
+"""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
+from sgdlimits.spectra.asymptotics.weight_law import check_block, finite_weights, standard_nodes
+from sgdlimits.spectra.blocks import Kind, first_layer_matrices
+from sgdlimits.statistics.overlaps import Statistics
+
+
+@dataclass(frozen=True)
+class MatrixLaw:
+    """Nodes of (T, y).
+
+    Attributes:
+        space: coordinates of V.
+        mass: of the nodes, shape (nodes,).
+        T: weights, shape (nodes, width, width).
+        second: E[y yᵀ] given the node, shape (nodes, rank * rank).
+    """
+
+    space: SignalSpace
+    mass: np.ndarray
+    T: np.ndarray
+    second: np.ndarray
+
+    @classmethod
+    def create(cls, model: MultiIndexModel, u: Statistics, kind: Kind, nodes: int) -> "MatrixLaw":
+        """The law at one state, on about ``nodes`` quasi-random nodes.
+
+        Raises:
+            TypeError, ValueError: for arguments that do not fit.
+        """
+        check_block(model, u, (0, 0), kind)
+        if any(model.data.noiseless):
+            raise ValueError("snr=inf: the whole matrix needs noise in every class.")
+        nodes = _validate.integer("nodes", nodes, 1, 2**20)
+        space = SignalSpace.create(model, u)
+        deviations, shares = np.asarray(model.data.deviations), np.asarray(model.data.weights)
+        classes = len(shares)
+        standard = standard_nodes(space.seen, classes, nodes)
+        count = standard.shape[1]
+        y = np.repeat((space.means / deviations[:, None])[:, None], count, axis=1)
+        y[..., : space.seen] += standard
+        T = np.empty((classes, count, model.network.width, model.network.width))
+        for c, deviation in enumerate(deviations):
+            s, label = deviation * y[c] @ space.neurons.T, jnp.asarray(model.data.labels)[c]
+            D = first_layer_matrices(dynamic(model), jnp.asarray(u.v), jnp.asarray(s), label, kind)
+            T[c] = deviation**2 * finite_weights(D)
+        if not T.any():
+            raise ValueError(f"u={u!r}: all weights are 0 there, and so is the matrix.")
+        free = np.diag(np.arange(space.rank) >= space.seen).astype(float)
+        second = (y[..., :, None] * y[..., None, :] + free).reshape(classes * count, -1)
+        width = model.network.width
+        return cls(space, np.repeat(shares / count, count), T.reshape(-1, width, width), second)
+
+    def truncate(self, samples: float) -> "MatrixLaw":
+        """Without the largest weights, of total mass 1/(2 samples)."""
+        size = np.linalg.norm(self.T, axis=(1, 2))
+        order = np.argsort(-size)
+        before = np.concatenate([[0.0], np.cumsum(self.mass[order])[:-1]])
+        mass = self.mass.copy()
+        mass[order] -= np.clip(1 / (2 * samples) - before, 0.0, mass[order])
+        kept = mass > 0
+        return MatrixLaw(self.space, mass[kept], self.T[kept], self.second[kept])

@@ -1,0 +1,263 @@
+"""The law of one sample of a block (1/M) sum_l D_l X_l X_lᵀ, as few numbers.
+
+With noise of standard deviation sigma_c in class c, X = sigma_c Y and t = sigma_c^2 D: the block is
+(1/M) sum_l t_l Y_l Y_lᵀ, where Y has unit noise in every class. All that asymptotics need is
+E[f(t)] and E[f(t) y yᵀ], y the part of Y in V, for functions f of the weight alone: weights are
+sorted into narrow bins, each with its mass, its mean weight and its second moment of y.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sgdlimits import _validate
+from sgdlimits.expectations.sobol import sobol_normals
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
+from sgdlimits.spectra.blocks import (
+    Block,
+    Kind,
+    check_kind,
+    check_multi_index,
+    first_layer_weights,
+)
+from sgdlimits.statistics.overlaps import Statistics
+
+_BINS = 400  # of equal width, and as many of equal mass
+_TAIL = 128  # extreme nodes on either side that have a bin each
+_LEAST_LOG2, _MOST_LOG2 = 17, 19
+_SEED = 7  # of the nodes' scrambles
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Nodes of the law, sorted by weight: mass, t, and mean of y given the part in U."""
+
+    mass: np.ndarray  # (nodes,)
+    t: np.ndarray  # (nodes,)
+    y: np.ndarray  # (nodes, rank)
+
+
+@dataclass(frozen=True)
+class WeightLaw:
+    """Binned law of (t, y).
+
+    Attributes:
+        space: coordinates of V.
+        mass, t: of the bins, shape (bins,), t increasing.
+        second: E[y yᵀ t; bin]/t, so that E[t y yᵀ] is exact, shape (bins, rank, rank).
+        constant: E[D x xᵀ] over the classes without noise, shape (rank, rank).
+        samples: the nodes.
+        starts: first node of each bin.
+    """
+
+    space: SignalSpace
+    mass: np.ndarray
+    t: np.ndarray
+    second: np.ndarray
+    constant: np.ndarray
+    samples: Samples
+    starts: np.ndarray
+
+    @classmethod
+    def create(
+        cls,
+        model: MultiIndexModel,
+        u: Statistics,
+        block: tuple[int, int] = (0, 0),
+        kind: Kind = "hessian",
+        nodes: int | None = None,
+    ) -> "WeightLaw":
+        """The law at one state.
+
+        Args:
+            model: a multi-index model.
+            u: one state.
+            block: the two neurons (i, j), from 0.
+            kind: "hessian" (D = d2l/ds_i ds_j, almost everywhere) or "gradient"
+                (D = dl/ds_i dl/ds_j); neither has the ridge.
+            nodes: number of quasi-random nodes, rounded up to a power of 2 a class.
+
+        Raises:
+            TypeError, ValueError: for arguments that do not fit.
+        """
+        check_block(model, u, block, kind)
+        nodes = 2**_LEAST_LOG2 if nodes is None else _validate.integer("nodes", nodes, 1, 2**24)
+        space = SignalSpace.create(model, u, block)
+        noisy = np.flatnonzero(~np.array(model.data.noiseless))
+        if not noisy.size:
+            raise ValueError("snr=inf in every class: without noise there is no bulk; give a snr.")
+        standard = standard_nodes(space.seen, len(noisy), nodes)
+        labels, pair = np.asarray(model.data.labels), [Block("WW", *block)]
+
+        def weight(c: int, s: np.ndarray) -> np.ndarray:
+            label = jnp.broadcast_to(labels[c], (len(s), labels.shape[1]))
+            D = first_layer_weights(model, jnp.asarray(u.v), jnp.asarray(s), label, pair, kind)
+            return finite_weights(D[0])
+
+        samples = _sorted_samples(model, space, noisy, standard, weight)
+        constant = np.zeros((space.rank, space.rank))
+        for c in np.flatnonzero(np.array(model.data.noiseless)):
+            mean = space.means[c]
+            D = weight(int(c), (mean @ space.neurons.T)[None])[0]
+            constant += float(model.data.weights[c]) * D * np.outer(mean, mean)
+        return cls.from_samples(space, samples, constant)
+
+    @classmethod
+    def from_samples(
+        cls, space: SignalSpace, samples: Samples, constant: np.ndarray | None = None
+    ) -> "WeightLaw":
+        """Bin nodes that are sorted by weight."""
+        constant = np.zeros((space.rank, space.rank)) if constant is None else constant
+        starts = _bin_starts(samples.t)
+        mass = np.add.reduceat(samples.mass, starts)
+        t = np.add.reduceat(samples.mass * samples.t, starts) / mass
+        second = np.empty((len(starts), space.rank, space.rank))
+        # Weighted by t as well: classes of small noise have large y and small t in one bin.
+        sizes = np.diff([*starts, len(samples.t)])
+        mean = np.repeat(t, sizes)
+        relative = np.divide(samples.t, mean, out=np.ones_like(mean), where=mean != 0)
+        scaled = np.sqrt(samples.mass * relative)[:, None] * samples.y
+        for b, (low, high) in enumerate(zip(starts, [*starts[1:], len(samples.t)], strict=True)):
+            second[b] = scaled[low:high].T @ scaled[low:high]
+        free = np.arange(space.seen, space.rank)
+        second[:, free, free] += mass[:, None]  # unit variance in V minus U
+        return cls(space, mass, t, second, constant, samples, starts)
+
+    def expect(self, values: np.ndarray) -> Any:
+        """E[f(t)] from f at the bins, shape (..., bins)."""
+        return values @ self.mass
+
+    def expect_outer(self, values: np.ndarray) -> np.ndarray:
+        """E[f(t) y yᵀ] from f at the bins, shape (..., bins)."""
+        flat = self.second.reshape(len(self.t), -1)
+        return (values @ flat).reshape(*values.shape[:-1], *self.second.shape[1:])
+
+    def expect_excess(self, values: np.ndarray) -> np.ndarray:
+        """E[f(t) (y yᵀ - I)], which is zero where y is pure noise."""
+        identity = np.eye(self.space.rank)
+        return self.expect_outer(values) - self.expect(values)[..., None, None] * identity
+
+    @cached_property
+    def positive(self) -> float:
+        """P(t > 0)."""
+        return float(self.mass[self.t > 0].sum())
+
+    @cached_property
+    def negative(self) -> float:
+        """P(t < 0)."""
+        return float(self.mass[self.t < 0].sum())
+
+    def truncate(self, samples: float) -> "WeightLaw":
+        """Without the tails of mass 1/(2 samples), which that many samples are unlikely to show.
+
+        The upper tail is dropped if positive weights occur, the lower one if negative ones do.
+        """
+        tail = 1 / (2 * samples)
+        factor = np.ones_like(self.mass)
+        if self.positive > 0:
+            factor *= _without_tail(self.mass[::-1], tail)[::-1]
+        if self.negative > 0:
+            factor *= _without_tail(self.mass, tail)
+        kept = np.flatnonzero(factor > 0)
+        if not kept.size:
+            raise ValueError(f"samples={samples!r}: fewer than one sample.")
+        bins = slice(kept[0], kept[-1] + 1)  # only the ends are cut
+        factor, ends = factor[bins], [*self.starts, len(self.samples.t)]
+        nodes = slice(ends[bins.start], ends[bins.stop])
+        of_node = np.repeat(factor, np.diff(ends[bins.start : bins.stop + 1]))
+        second = self.second[bins].copy()
+        for b in np.flatnonzero(factor < 1):
+            second[b] *= factor[b]
+        return replace(
+            self,
+            mass=self.mass[bins] * factor,
+            t=self.t[bins],
+            second=second,
+            samples=Samples(
+                self.samples.mass[nodes] * of_node, self.samples.t[nodes], self.samples.y[nodes]
+            ),
+            starts=self.starts[bins] - nodes.start,
+        )
+
+
+def check_block(model: MultiIndexModel, u: Statistics, block: tuple[int, int], kind: str) -> None:
+    """Raise TypeError or ValueError unless these name one block at one state."""
+    check_multi_index(model)
+    model.check_statistics(u)
+    if u.batch_shape != ():
+        raise ValueError(f"u has batch shape {u.batch_shape}: expected one state.")
+    check_kind(kind)
+    if not isinstance(block, tuple) or len(block) != 2:
+        raise ValueError(f"block={block!r}: expected two neurons (i, j), from 0.")
+    for i in block:
+        _validate.integer("block", i, 0, model.network.width - 1)
+
+
+def nodes_for(samples: float | None) -> int:
+    """Nodes that resolve the tails that so many samples show."""
+    if samples is None:
+        return 2**_LEAST_LOG2
+    log2 = int(np.ceil(np.log2(8 * max(samples, 1))))
+    return 2 ** int(np.clip(log2, _LEAST_LOG2, _MOST_LOG2))
+
+
+def standard_nodes(dim: int, classes: int, nodes: int) -> np.ndarray:
+    """Standard normal nodes (classes, count, dim): at least ``nodes``, a power of 2 a class."""
+    log2_nodes = int(np.ceil(np.log2(max(1, nodes / classes))))
+    return np.swapaxes(sobol_normals(dim, log2_nodes, classes, _SEED), 1, 2)
+
+
+def _sorted_samples(
+    model: MultiIndexModel,
+    space: SignalSpace,
+    classes: np.ndarray,
+    standard: np.ndarray,
+    weight: Callable[[int, np.ndarray], np.ndarray],
+) -> Samples:
+    deviations, shares = np.asarray(model.data.deviations), np.asarray(model.data.weights)
+    count = standard.shape[1]
+    mass, t = np.empty((2, len(classes), count))
+    y = np.empty((len(classes), count, space.rank))
+    for k, c in enumerate(classes):
+        y[k] = space.means[c] / deviations[c]
+        y[k, :, : space.seen] += standard[k]
+        t[k] = deviations[c] ** 2 * weight(int(c), deviations[c] * y[k] @ space.neurons.T)
+        mass[k] = shares[c] / count
+    used = np.flatnonzero(mass.ravel() > 0)
+    order = used[np.argsort(t.ravel()[used], kind="stable")]
+    return Samples(mass.ravel()[order], t.ravel()[order], y.reshape(-1, space.rank)[order])
+
+
+def finite_weights(D: ArrayLike) -> np.ndarray:
+    """Weights of samples, or a ValueError."""
+    D = np.asarray(D)
+    if not np.isfinite(D).all():
+        raise ValueError("the loss has derivatives that are not finite at this state.")
+    return D
+
+
+def _bin_starts(t: np.ndarray) -> np.ndarray:
+    """Where bins start among sorted weights: equal widths and equal masses, zero apart."""
+    n = len(t)
+    edges = np.linspace(t[0], t[-1], _BINS + 1)
+    by_width = np.searchsorted(t, edges[1:-1])
+    by_count = np.linspace(0, n, _BINS + 1).astype(int)[:-1]
+    tails = np.arange(min(_TAIL, n))
+    zero = np.searchsorted(t, 0.0, "left"), np.searchsorted(t, 0.0, "right")
+    starts = np.unique(np.concatenate([[0], by_width, by_count, tails, n - 1 - tails, zero]))
+    starts = starts[starts < n]
+    # Equal weights, such as zeros or those of a linear loss, belong to one bin.
+    return starts[np.concatenate([[True], t[starts[1:]] > t[starts[1:] - 1]])]
+
+
+def _without_tail(mass: np.ndarray, tail: float) -> np.ndarray:
+    """Factor of each bin after ``tail`` is taken from the first ones."""
+    before = np.concatenate([[0.0], np.cumsum(mass)[:-1]])
+    taken = np.clip(tail - before, 0.0, mass)
+    return 1 - taken / mass

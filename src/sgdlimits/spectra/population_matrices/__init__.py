@@ -1,0 +1,1 @@
+"""Population Hessian and gradient matrices."""

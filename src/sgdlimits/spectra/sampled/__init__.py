@@ -1,0 +1,1 @@
+"""Hessian and gradient matrices of samples, matrix-free."""

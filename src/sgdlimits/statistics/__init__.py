@@ -1,0 +1,1 @@
+"""Summary statistics: the few numbers that the high-dimensional process is seen through."""
