@@ -10,9 +10,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "SpikedTensor": "models.spiked_tensor",
-    "SpikedStatistics": "models.spiked_tensor",
+    "SpikedStatistics": "models.vector_model",
     "MultiIndexModel": "models.multi_index",
     "GaussianMixture": "data.mixture",
+    "Teacher": "data.teacher",
+    "Process": "process.process",
     "Network": "models.network",
     "Statistics": "statistics.overlaps",
     "binary_gmm": "models.mixtures_zoo",
@@ -42,8 +44,8 @@ _HOME = {
     "initial": "process.initial",
     "lift": "process.initial",
     "simulate": "simulation.simulate",
-    "sample_diffusion": "simulation.simulate",
-    "SimulationInterrupted": "simulation.simulate",
+    "sample_diffusion": "simulation.sample_diffusion",
+    "SimulationInterrupted": "simulation.ensemble",
     "DivergenceWarning": "simulation.result",
     "audit": "audit.run",
     "AuditReport": "audit.report",
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
+    from sgdlimits.data.teacher import Teacher as Teacher
     from sgdlimits.expectations.activations import Activation as Activation
     from sgdlimits.expectations.activations import Hermite as Hermite
     from sgdlimits.expectations.activations import Polynomial as Polynomial
@@ -114,13 +117,13 @@ if TYPE_CHECKING:
     from sgdlimits.models.mixtures_zoo import xor_gmm as xor_gmm
     from sgdlimits.models.multi_index import MultiIndexModel as MultiIndexModel
     from sgdlimits.models.network import Network as Network
-    from sgdlimits.models.spiked_tensor import SpikedStatistics as SpikedStatistics
     from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
+    from sgdlimits.models.vector_model import SpikedStatistics as SpikedStatistics
     from sgdlimits.process.initial import initial as initial
     from sgdlimits.process.initial import lift as lift
+    from sgdlimits.simulation.ensemble import SimulationInterrupted as SimulationInterrupted
     from sgdlimits.simulation.result import DivergenceWarning as DivergenceWarning
-    from sgdlimits.simulation.simulate import SimulationInterrupted as SimulationInterrupted
-    from sgdlimits.simulation.simulate import sample_diffusion as sample_diffusion
+    from sgdlimits.simulation.sample_diffusion import sample_diffusion as sample_diffusion
     from sgdlimits.simulation.simulate import simulate as simulate
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
@@ -128,12 +131,20 @@ if TYPE_CHECKING:
     from sgdlimits.statistics.overlaps import Statistics as Statistics
 
 
-_SUBPACKAGES = ("spectra",)  # reached as sgdlimits.spectra without an import of its own
+#: Reached as sgdlimits.spectra, ..., without an import of its own.
+_SUBPACKAGES = {
+    "engines": "engines",
+    "losses": "models.losses",
+    "rules": "algorithms.rules",
+    "schedules": "algorithms.schedules",
+    "spectra": "spectra",
+    "testing": "testing",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{_SUBPACKAGES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
@@ -142,4 +153,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_SUBPACKAGES])

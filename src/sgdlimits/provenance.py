@@ -15,6 +15,20 @@ import numpy as np
 _MOST_INLINE = 64
 _DATA = (bool, int, float, str, list, tuple, dict, np.ndarray, np.generic, jax.Array, eqx.Module)
 
+_LEFT_OUT = "left out of descriptions"
+
+
+def left_out(when: Callable[[Any], bool]) -> dict[str, Any]:
+    """Metadata of a field that descriptions do not mention where ``when(value)`` is true.
+
+    A field that a class gains later is left out at its default: what was stored before stays valid.
+    """
+    return {_LEFT_OUT: when}
+
+
+def _never(value: Any) -> bool:
+    return False
+
 
 def describe(thing: Any) -> Any:
     """Plain data (numbers, strings, lists, dicts) that determines ``thing``.
@@ -33,8 +47,11 @@ def _describe(thing: Any, within: tuple[Callable, ...]) -> Any:
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, eqx.Module):
-        names = [field.name for field in dataclasses.fields(thing)]
-        fields = {name: _describe(getattr(thing, name), within) for name in names}
+        fields = {
+            field.name: _describe(getattr(thing, field.name), within)
+            for field in dataclasses.fields(thing)
+            if not field.metadata.get(_LEFT_OUT, _never)(getattr(thing, field.name))
+        }
         return {"type": type(thing).__name__, **fields}
     if isinstance(thing, dict):
         return {str(key): _describe(value, within) for key, value in thing.items()}

@@ -150,10 +150,10 @@ def test_the_report_holds_what_was_measured(spiked):
 class WrongCorrector(sl.SpikedTensor):
     """A corrector that is a quarter too small."""
 
-    def one_step_moments(self, u, sgd, dim):
-        moments = super().one_step_moments(u, sgd, dim)
-        short = jnp.stack([jnp.zeros_like(u.m), 0.25 * self.corrector(u, sgd).r2])
-        return moments._replace(mean=moments.mean - sgd.delta(dim) * short)
+    def increment_moments(self, u, plain, dim):
+        mean, covariance = super().increment_moments(u, plain, dim)
+        corrector = plain.step * self.expectations(u).gg[0, 0]
+        return mean - 0.25 * jnp.stack([jnp.zeros_like(u.m), corrector]), covariance
 
 
 @pytest.mark.stat

@@ -22,7 +22,7 @@ def test_sgd_at_dim_8000_stays_within_a_few_inverse_roots_of_dim_of_the_ode(name
     # of the same units, so a drift that is off by a tenth fails.
     model, step = _MODELS[name]
     sgd = sl.OnlineSGD(step=step)
-    start = model.search_points(np.random.default_rng(3), 1, sgd)[0]
+    start = model.search_points(np.random.default_rng(3), 1, step)[0]
     options = {"dim": _DIM, "time": _TIME, "initial": start, "record": 3, "seed": 5}
     ode = sl.simulate(model, sgd, "ode", **options)
     real = sl.simulate(model, sgd, "sgd", runs=_RUNS, **options)

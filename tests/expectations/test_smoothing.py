@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgdlimits.expectations.activations import Activation, Erf, Hermite, Polynomial, Relu
+from sgdlimits.expectations.activations import Activation
 from sgdlimits.expectations.smoothing import smooth
+from tests.expectations.examples import CUBIC, EXAMPLES
 
 _KINKED = Activation(lambda x: jnp.maximum(x - 0.3, 0) ** 2 + jnp.abs(x - 0.3), kinks=[0.3])
 _CASES = {
-    "erf": (Erf(), 1e-11),
-    "relu": (Relu(), 1e-11),
-    "cubic": (Polynomial([0.1, 0.2, 0.5, 0.3]), 1e-11),
-    "hermite": (Hermite([0.2, 0.4, 0.3]), 1e-11),
+    **{"-".join(kinds): (pair[-1], 1e-11) for kinds, pair in EXAMPLES.items()},
+    "cubic": (CUBIC, 1e-11),
     "gelu": (Activation(jax.nn.gelu), 1e-6),
     "kinked": (_KINKED, 1e-9),
 }

@@ -1,4 +1,7 @@
-"""Gaussian expectations of activations: formulas against quadrature and 30-digit integrals."""
+"""Gaussian expectations of activations: 30-digit integrals, worked values, coinciding neurons.
+
+Formulas against quadrature are in ``test_pairs``.
+"""
 
 import itertools
 import math
@@ -18,45 +21,22 @@ from sgdlimits.expectations.activations import (
     as_activation,
     hermite_coefficients,
 )
-from sgdlimits.expectations.four_point import (
-    Committee4,
-    erf_four_point,
-    polynomial_four_point,
-    quadrature_four_point,
-    slopes_and_squared_error,
-    square_four_point,
-)
-from sgdlimits.expectations.relu_orthants import orthant, relu_four_point, truncated_product
+from sgdlimits.expectations.four_point import slopes_and_squared_error
+from sgdlimits.expectations.pairs import erf, polynomial, square
+from sgdlimits.expectations.pairs.base import Committee4
+from sgdlimits.expectations.pairs.relu_orthants import orthant, relu_four_point, truncated_product
 from sgdlimits.expectations.rules import TruncatedGauss
-from sgdlimits.expectations.two_point import quadrature_two_point, two_point
+from sgdlimits.expectations.two_point import two_point
+from tests.expectations.examples import COVARIANCE, CUBIC, EXAMPLES, SQUARE, WEIGHTS
 
-_C = jnp.array(
-    [[1.0, 0.3, -0.2, 0.5], [0.3, 0.8, 0.1, 0.2], [-0.2, 0.1, 1.2, 0.4], [0.5, 0.2, 0.4, 0.9]]
-)
-_W = jnp.array([0.5, -0.3, 0.7, -1.1])
-_CUBIC = Polynomial([0.1, 0.2, 0.5, 0.3])
-_PAIRS = [
-    (Erf(), Erf()),
-    (Relu(), Relu()),
-    (Polynomial([0.0, 0.0, 1.0]), Polynomial([0.0, 0.0, 1.0])),
-    (_CUBIC, Hermite([0.2, 0.4, 0.3])),
-]
+_PAIRS = list(EXAMPLES.values())
 
 
 def _ids(pair):
     return "-".join(type(x).__name__ for x in pair)
 
 
-@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
-def test_two_point_formulas_equal_quadrature(pair):
-    q, m, r = jnp.array([1.0, 0.8]), jnp.array([0.3, -0.4]), jnp.array([0.7, 0.5])
-    formula = jax.jit(lambda q, m, r: two_point(*pair, q, m, r))(q, m, r)
-    nodes = jax.jit(lambda q, m, r: quadrature_two_point(*pair, q, m, r))(q, m, r)
-    for found, wanted in zip(formula, nodes, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
-
-
-@pytest.mark.parametrize("pair", [*_PAIRS, (_CUBIC, Erf())], ids=_ids)
+@pytest.mark.parametrize("pair", [*_PAIRS, (CUBIC, Erf())], ids=_ids)
 def test_k_m_and_k_q_are_the_derivatives_of_k(pair):
     q, m, r = jnp.asarray(0.9), jnp.asarray(0.35), jnp.asarray(0.6)
     exact = jax.jit(lambda q, m: two_point(*pair, q, m, r))(q, m)
@@ -90,37 +70,21 @@ def test_two_points_against_thirty_digits(name, q, m, r):
     assert float(found) == pytest.approx(float(_mp_two_point(name, q, m, r)), rel=1e-13)
 
 
-@pytest.mark.parametrize("pair", _PAIRS, ids=_ids)
-def test_four_point_formulas_equal_quadrature(pair):
-    # Three students and one teacher, so that all of i, j, m, q may differ.
-    def of(C):
-        return Committee4(*pair, C, _W, 3)
-
-    unused = TruncatedGauss(4, 1)  # one node: far off if it were used
-    found = jax.jit(lambda C: slopes_and_squared_error(of(C), unused))(_C)
-    wanted = jax.jit(lambda C: quadrature_four_point(of(C), TruncatedGauss(4, 12)))(_C)
-    # Of 24 nodes per dimension; ReLU: correlations are lowered by 1e-9.
-    tolerance = {Erf: 2e-6, Relu: 1e-8}.get(type(pair[0]), 1e-11)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * np.abs(wanted).max() * 5)
-    np.testing.assert_array_equal(found, found.T)
-
-
 def test_squares_are_a_polynomial():
-    square = Polynomial([0.0, 0.0, 1.0])
-    of = Committee4(square, square, _C, _W, 3)
-    polynomial = jax.jit(lambda C: polynomial_four_point(of._replace(covariance=C)))(_C)
-    np.testing.assert_allclose(square_four_point(of), polynomial, rtol=1e-12)
+    of = Committee4(SQUARE, SQUARE, COVARIANCE, WEIGHTS, 3)
+    general = jax.jit(lambda C: polynomial.four_point(of._replace(covariance=C)))(COVARIANCE)
+    np.testing.assert_allclose(square.four_point(of), general, rtol=1e-12)
 
 
 def test_worked_values():
     # erf I4 and ReLU I4 of the four variables, from independent 4-D quadrature.
     order = jnp.array([2, 3, 0, 1])
-    relu = jax.jit(lambda C: truncated_product(C, 0, 1))(_C[order][:, order])
+    relu = jax.jit(lambda C: truncated_product(C, 0, 1))(COVARIANCE[order][:, order])
     assert float(relu) == pytest.approx(0.1279052559465033, rel=1e-8)
 
     # Polarisation turns sums over m, q into single entries: students are 0 and 1.
     def of(w):
-        return float(erf_four_point(Committee4(Erf(), Erf(), _C, jnp.asarray(w), 2))[0, 1])
+        return float(erf.four_point(Committee4(Erf(), Erf(), COVARIANCE, jnp.asarray(w), 2))[0, 1])
 
     both, one, other = of([0.0, 0, 1, 1]), of([0.0, 0, 1, 0]), of([0.0, 0, 0, 1])
     assert (both - one - other) / 2 == pytest.approx(0.049119508679979655, rel=1e-12)
@@ -148,7 +112,7 @@ def test_values_and_jacobians_are_finite_where_neurons_coincide(pair):
     # Values are also continuous: those of a state 1e-7 away.
     @jax.jit
     def function(C):
-        return slopes_and_squared_error(Committee4(*pair, C, _W, 3), TruncatedGauss(4, 1))
+        return slopes_and_squared_error(Committee4(*pair, C, WEIGHTS, 3), TruncatedGauss(4, 1))
 
     C = _degenerate()
     assert np.isfinite(jax.jit(jax.jacfwd(function))(C)).all()
@@ -166,9 +130,9 @@ def test_relu_four_points_where_neurons_coincide():
 
 def test_hermite_coefficients():
     # erf: c_{2j+1} of the closed form; ReLU: c_0, c_1, c_2j; both from the theory of the kernels.
-    erf = hermite_coefficients(Erf(), 6)
-    np.testing.assert_allclose(erf[1::2], [0.564189583547756, -0.115164716, 0.0386272], rtol=2e-5)
-    np.testing.assert_allclose(erf[::2], 0, atol=1e-14)
+    odd = hermite_coefficients(Erf(), 6)
+    np.testing.assert_allclose(odd[1::2], [0.564189583547756, -0.115164716, 0.0386272], rtol=2e-5)
+    np.testing.assert_allclose(odd[::2], 0, atol=1e-14)
     relu = hermite_coefficients(Relu(), 5)
     root = math.sqrt(2 * math.pi)
     wanted = [1 / root, 0.5, 1 / (root * math.sqrt(2)), 0, -1 / (root * math.sqrt(24))]
@@ -206,9 +170,9 @@ def test_bad_activations_are_refused(call, message, as_users_run):
 def test_three_points_follow_from_two():
     # E[sigma'(u_i) u_l sigma(u_m)] = 2 C_il k_q + C_lm k_m: the worked value and all triples.
     weights = np.zeros((4, 4, 4))
-    C, norms = np.asarray(_C), jnp.diagonal(_C)
+    C, norms = np.asarray(COVARIANCE), jnp.diagonal(COVARIANCE)
     q, r = (jnp.broadcast_to(x, (4, 4)) for x in (norms[:, None], norms))
-    t = jax.jit(lambda C: two_point(Erf(), Erf(), q, C, r))(_C)
+    t = jax.jit(lambda C: two_point(Erf(), Erf(), q, C, r))(COVARIANCE)
     k_q, k_m = np.asarray(t.k_q), np.asarray(t.k_m)
     for i, j, m in itertools.product(range(4), repeat=3):
         weights[i, j, m] = 2 * C[i, j] * k_q[i, m] + C[j, m] * k_m[i, m]

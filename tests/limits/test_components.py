@@ -33,7 +33,7 @@ def _xor_points():
 
 
 def _formula(eff):
-    return eff.model.known_fixed_points(eff.sgd)
+    return eff.process.known_fixed_points()
 
 
 def _count(things, key):
@@ -142,7 +142,7 @@ def test_only_zero_is_left_beyond_the_threshold(eff, below, at, above):
     np.testing.assert_array_equal(zero.statistics.vector, 0)
     assert zero.stable
     assert zero.attracting
-    start = eff(above).model.search_points(np.random.default_rng(0), 8, sl.OnlineSGD())
+    start = eff(above).process.search_points(np.random.default_rng(0), 8)
     assert float(jnp.abs(eff(above).solve(start, [600.0]).vector).max()) < 1e-6
 
 
@@ -254,7 +254,7 @@ def test_components_of_placed_neurons_are_points():
 
 
 def test_the_distance_is_positive_off_the_set():
-    u = _xor(4).model.search_points(np.random.default_rng(2), 200, sl.OnlineSGD())
+    u = _xor(4).process.search_points(np.random.default_rng(2), 200)
     u = u[np.flatnonzero((np.asarray(u.v) != 0).any(-1))]  # some are zero: a fixed point
     for one in _formula(_xor(4)):
         assert one.distance(u).min() > 1e-4
@@ -278,7 +278,7 @@ def _classes():
 
 
 def _random_states(count):
-    return _classes().model.search_points(np.random.default_rng(3), count, sl.OnlineSGD())
+    return _classes().process.search_points(np.random.default_rng(3), count)
 
 
 def test_the_energy_falls_along_solutions():

@@ -68,7 +68,7 @@ def _noiseless(model, sgd, start, dt):
     """The scheme itself, one path with all noise zero."""
     from sgdlimits.engines.sde import DiffusionPath
 
-    path = DiffusionPath(WeakNoiseDiffusion(model, sgd, 1e30))
+    path = DiffusionPath(WeakNoiseDiffusion(sl.Process(model, sgd), 1e30))
     state = start.vector
     for _ in range(round(0.5 / dt)):
         state = path.step(state, jnp.zeros(2), jnp.asarray(dt))
@@ -98,9 +98,10 @@ def test_noise_enters_at_the_old_point(dt):
 
 @pytest.mark.parametrize(("width", "dim"), [(2, 250), (3, 1000), (4, 2000)])
 def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
-    model, sgd = sl.xor_gmm(snr=5.0, ridge=0.1, width=width), sl.OnlineSGD()
-    coarse = WeakNoiseDiffusion(model, sgd, dim)
-    assert coarse.model.rule != model.rule  # there is something to test
+    model = sl.xor_gmm(snr=5.0, ridge=0.1, width=width)
+    process = sl.Process(model, sl.OnlineSGD())
+    coarse = WeakNoiseDiffusion(process, dim)
+    assert coarse.process.model.rule != model.rule  # there is something to test
     starts = sl.initial(model, dim, 3, seed=1)
 
     def squared(factor):
@@ -108,8 +109,8 @@ def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
 
     @jax.jit
     def errors(u):
-        drift = coarse.drift_vector(u.vector) - model.drift(u, sgd).vector
-        exact = squared(model.diffusion_factor(u, sgd))
+        drift = coarse.drift_vector(u.vector) - process.drift(u).vector
+        exact = squared(process.diffusion_factor(u))
         noise = dim * squared(coarse.factor(u.vector)) - exact
         return jnp.abs(drift).max(), jnp.abs(noise).max() / jnp.abs(exact).max()
 
@@ -122,14 +123,14 @@ def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
 @pytest.mark.parametrize(("width", "teachers"), [(2, 1), (2, 2)])
 def test_noise_of_committees_is_known_to_a_percent(activation, width, teachers):
     model, sgd = sl.committee(width, teachers, activation, noise=0.2), sl.OnlineSGD(step=0.5)
-    coarse = WeakNoiseDiffusion(model, sgd, 1000).noise_model
+    coarse = WeakNoiseDiffusion(sl.Process(model, sgd), 1000).noise.model
     n = width + teachers
     rule = TruncatedGauss(n, {3: (20, 16, 16), 4: (14, 14, 12, 12)}[n])
     fine = sl.committee(width, teachers, activation, noise=0.2, rule=rule)
     u = points(model, spherical=False, count=2)
 
     def covariances(model):
-        factor = jax.jit(jax.vmap(lambda u: model.diffusion_factor(u, sgd)))(u)
+        factor = jax.jit(jax.vmap(sl.Process(model, sgd).diffusion_factor))(u)
         return np.asarray(factor @ factor.mT)
 
     exact = covariances(fine)

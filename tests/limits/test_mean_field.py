@@ -27,7 +27,7 @@ _EXACT = MeanField(noise=False, self_term=True)
 
 @eqx.filter_jit
 def _drift(terms, model, u, sgd):
-    return terms.drift(model, u, sgd)
+    return terms.drift(sl.Process(model, sgd), u)
 
 
 def _state(model, spherical=False):
@@ -54,7 +54,7 @@ def test_the_drift_is_the_full_one_as_the_step_vanishes(name, spherical):
     rate = 0.7 if model.train_second_layer else 1.0
     sgd = sl.OnlineSGD(step=0.4, spherical=spherical, second_layer_rate=rate)
     found = _drift(_EXACT, model, u, sgd)
-    falls = eqx.filter_jit(lambda u: model.population_drift(u, sgd))(expand(model, u))
+    falls = eqx.filter_jit(sl.Process(model, sgd).population_drift)(expand(model, u))
     wanted = _reduced_rate(model, u, jax.tree.map(jnp.negative, falls))
     np.testing.assert_allclose(found.vector, wanted.vector, rtol=0, atol=_TOLERANCE[name])
     assert np.abs(wanted.vector).max() > 0.02

@@ -1,7 +1,5 @@
 """Committees: worked values of independent code, literature conventions, the sphere, bad input."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,10 +163,11 @@ def test_the_sphere_is_kept_by_every_engine_and_asked_of_starts():
 def test_moments_of_squares_equal_quadrature():
     # The closed covariance against nodes that are exact for these degrees, free, at finite dim.
     from sgdlimits.models import committee_increments
+    from sgdlimits.models.base import PlainStep
 
     model = sl.committee(1, 1, "square", noise=0.4, train_second_layer=True)
     u, sgd, dim = sl.Statistics([0.9], [[0.3]], [[0.8]]), sl.OnlineSGD(step=0.3), jnp.asarray(20.0)
-    nodes = committee_increments.nodes_at(model, u, sgd)
+    nodes = committee_increments.nodes_at(model, u, PlainStep(0.3))
     wanted = (
         committee_increments.covariance(nodes, jnp.asarray(0.3), jnp.asarray(0.4), dim, 2)
         * sgd.delta(dim) ** 2
@@ -209,10 +208,10 @@ def test_bad_committees_are_refused(change, message, as_users_run):
 
 def test_a_fixed_second_layer_has_no_rate():
     model = sl.phase_retrieval(2)
-    with pytest.raises(ValueError, match=r"second_layer_rate=0.5: the second layer is fixed"):
+    with pytest.raises(ValueError, match=r"second_layer_rate=0.5: Committee trains no second layer"):
         sl.effective_dynamics(model, sl.OnlineSGD(second_layer_rate=0.5))
     assert model.template.v.shape == (0,)
-    assert dataclasses.replace(model, train_second_layer=True).template.v.shape == (2,)
+    assert sl.phase_retrieval(2, train_second_layer=True).template.v.shape == (2,)
 
 
 @pytest.mark.stat
@@ -226,18 +225,19 @@ def test_kinks_that_nodes_cross_have_no_jacobian_but_right_moments():
     B, A = 0.6 * rng.standard_normal((4, 2)), 0.5 * rng.standard_normal((4, 4))
     u = sl.Statistics(np.zeros(0), B, B @ B.T + A @ A.T)
     with pytest.raises(ValueError, match="nodes cross the network's kinks"):
-        jacobian(model, sgd, u)
+        jacobian(sl.Process(model, sgd), u)
     # Sobol points that split at the kinks differentiate: 7e-5. Differentiated as they are: 3e-4.
     split = sl.committee(4, 2, hinge, noise=0.1, rule=sl.QuasiMonteCarlo(6, 12, split=True))
-    means = [m.one_step_moments(u, sgd, jnp.asarray(float(dim))).mean for m in (model, split)]
+    means = [sl.effective_dynamics(m, sgd).one_step_moments(u, dim).mean for m in (model, split)]
     np.testing.assert_allclose(*means, atol=1.5e-4)
     parameters, frame = sl.lift(model, u, dim, seed=0), model.frame(dim)
+    process = sl.Process(model, sgd)
 
     def step(key):
-        return model.statistics(model.sgd_step(parameters, frame, key, sgd), frame).vector
+        return process.statistics(process.step(parameters, frame, key, 0.0), frame).vector
 
     moved = jax.jit(jax.vmap(step))(jax.random.split(jax.random.key(1), 200_000))
     moved = np.asarray(moved) - np.asarray(u.vector)
-    mean = np.asarray(model.one_step_moments(u, sgd, jnp.asarray(float(dim))).mean)
+    mean = np.asarray(means[0])
     z = (moved.mean(0) - mean) / (moved.std(0) / len(moved) ** 0.5)
     assert np.abs(z).max() < 4.5  # of 18: false alarm 1e-4

@@ -21,7 +21,7 @@ _FALSE_ALARM = 1e-4  # of each test below, over all its z-scores
 
 
 def _state(model):
-    points = model.search_points(np.random.default_rng(1), 1, _SGD)
+    points = model.search_points(np.random.default_rng(1), 1, 1.3)
     return points[0]
 
 
@@ -30,17 +30,18 @@ def _sgd(model):
 
 
 def _increments(model, u, dim, kind):
-    frame, sgd = model.frame(dim), _sgd(model)
+    frame, process = model.frame(dim), sl.Process(model, _sgd(model))
     parameters = model.lift(jax.random.key(0), u, frame)
-    constants, size = model.chain_constants(dim), jnp.asarray(float(dim))
+    constants, size = process.chain_constants(dim), jnp.asarray(float(dim))
 
     def one(key):
         if kind == "chain":
-            noise = jax.tree.map(lambda x: x[0], model.chain_noise(key, 1, constants))
-            after = model.chain_statistics(model.chain_step(model.chain_state(u), noise, sgd, size))
+            noise = jax.tree.map(lambda x: x[0], process.chain_noise(key, 1, constants))
+            after = process.chain_step(process.chain_state(u), noise, size, 0.0)
+            after = process.chain_statistics(after)
         else:
-            after = model.statistics(
-                model.sgd_step(parameters, frame, key, sgd, literal=kind == "literal"), frame
+            after = process.statistics(
+                process.step(parameters, frame, key, 0.0, literal=kind == "literal"), frame
             )
         return after.vector - u.vector
 

@@ -71,14 +71,15 @@ def test_expectations_agree_with_brute_force(width, rule):
     )
     sgd, u, draws = sl.OnlineSGD(), _state(width, 2, seed=1), 100_000
     dim = jnp.asarray(1e9)  # the chain's mean is the drift there
-    noise = model.chain_noise(jax.random.key(0), draws, model.chain_constants(10**9))
-    state = model.chain_state(u)
+    process = sl.Process(model, sgd)
+    noise = process.chain_noise(jax.random.key(0), draws, process.chain_constants(10**9))
+    state = process.chain_state(u)
 
     @jax.jit
     def increments(noise):
         def one(noise):
-            after = model.chain_statistics(model.chain_step(state, noise, sgd, dim))
-            return (after.vector - model.chain_statistics(state).vector) * dim
+            after = process.chain_statistics(process.chain_step(state, noise, dim, 0.0))
+            return (after.vector - process.chain_statistics(state).vector) * dim
 
         return jax.vmap(one)(noise)
 

@@ -1,40 +1,81 @@
-"""The algorithm: online SGD with constant step."""
+"""The algorithm: online SGD, its batches, its schedule and its update rule."""
 
 from typing import Any
 
 import equinox as eqx
 
 from sgdlimits import _validate
+from sgdlimits.algorithms.rules.base import AbstractRule
+from sgdlimits.algorithms.rules.plain import Plain
+from sgdlimits.algorithms.schedules import Schedule, check_schedule
+from sgdlimits.provenance import left_out
 
 
 class OnlineSGD(eqx.Module):
-    """Online (one-pass) SGD, theta <- theta - delta grad L, with delta = step / dim.
+    """Online (one-pass) SGD, theta <- theta - delta s(t) grad L, with delta = step / dim.
 
-    One fresh sample per step; time is ``t = steps * step / dim``.
+    Every step takes ``batch`` fresh samples; nominal time is ``t = steps * step / dim``, whatever
+    the schedule and the batch.
 
     Args:
         step: learning rate times dimension: c_delta of Ben Arous, Gheissari and Jagannath (2022),
             gamma of the teacher-student papers. ``step`` of order one is the critical scaling.
+        schedule: factor s(t) of the step, any function of nominal time in JAX; see
+            ``sgdlimits.schedules``. Default: constant.
+        batch: number of samples whose gradients one step averages.
+        rule: what a step does with the mean gradient; see ``sgdlimits.rules``. Default: plain SGD.
         spherical: renormalise every row of the first layer to norm 1 after each step.
         second_layer_rate: step of the second layer relative to ``step`` (models that train one).
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if ``step`` is not above 0 or ``second_layer_rate`` is negative.
+        ValueError: if ``step`` is not above 0, ``batch`` below 1, ``second_layer_rate`` negative,
+            or ``schedule`` fails or is negative at t = 0.
     """
 
     step: float = eqx.field(converter=_validate.as_float, default=1.0)
+    schedule: Schedule | None = eqx.field(
+        default=None, kw_only=True, metadata=left_out(lambda schedule: schedule is None)
+    )
+    batch: int = eqx.field(
+        static=True, default=1, kw_only=True, metadata=left_out(lambda batch: batch == 1)
+    )
+    rule: AbstractRule = eqx.field(
+        converter=lambda rule: Plain() if rule is None else rule,
+        default=None,
+        kw_only=True,
+        metadata=left_out(lambda rule: rule.plain),
+    )
     spherical: bool = eqx.field(static=True, default=False)
     second_layer_rate: float = eqx.field(converter=_validate.as_float, default=1.0)
 
     def __check_init__(self) -> None:
         _validate.positive("step", self.step)
+        _validate.integer("batch", self.batch, 1)
+        if self.schedule is not None:
+            check_schedule(self.schedule)
+        if not isinstance(self.rule, AbstractRule):
+            raise TypeError(f"rule={self.rule!r}: expected one of sgdlimits.rules.")
         _validate.boolean("spherical", self.spherical)
         _validate.nonnegative("second_layer_rate", self.second_layer_rate)
 
     def delta(self, dim: Any) -> Any:
-        """Size of one step, delta = step / dim: also the time that one step takes.
+        """Size of one step without schedule, delta = step / dim: its nominal time.
 
         ``dim`` is a number or an array (inside compiled programs).
         """
         return self.step / dim
+
+    def factor(self, time: Any) -> Any:
+        """s(t)."""
+        return 1.0 if self.schedule is None else self.schedule(time)
+
+    @property
+    def constant(self) -> bool:
+        """Whether no schedule changes the step."""
+        return self.schedule is None
+
+    @property
+    def plain(self) -> bool:
+        """Whether steps go against the gradient, and nothing else."""
+        return self.rule.plain

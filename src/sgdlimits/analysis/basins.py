@@ -123,11 +123,11 @@ def _follow(
     dynamics: EffectiveDynamics, ends: AbstractStatistics, time: float
 ) -> AbstractStatistics:
     """Where the flow rests, or where it is after 21 times ``time``."""
-    model, sgd = dynamic(dynamics.model), dynamic(dynamics.sgd)
+    process = dynamic(dynamics.process)
     for duration in (0.0, time, 4 * time, 16 * time):
         if duration:
             end = jnp.asarray([duration])
-            y = flow.solve_vectors(model, sgd, ends.vector, end, 1e-8, 1e-10)[0]
+            y = flow.solve_vectors(process, ends.vector, end, 1e-8, 1e-10)[0]
             ends = ends.with_vector(jnp.where(jnp.isfinite(y), y, ends.vector))
         if np.abs(np.asarray(dynamics.drift(ends).vector)).max(initial=0) < _AT_REST:
             break

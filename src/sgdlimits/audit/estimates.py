@@ -45,14 +45,14 @@ def _estimate(
     scene: Scene, x: Float[Array, "points n"], keys: Key[Array, " points"], samples: int
 ) -> Estimates:
     unravel, statistics = scene.unravel(), scene.statistics()
-    delta = scene.sgd.delta(float(scene.dim))
+    delta = scene.delta
 
     def at(inputs: tuple[Array, Array]) -> Estimates:
         x, key = inputs
         parameters = unravel(x)
 
         def gradient(key: Array) -> Array:
-            moved = scene.model.sgd_step(parameters, scene.frame, key, scene.sgd)
+            moved = scene.process.step(parameters, scene.frame, key, 0.0)
             return (x - ravel_pytree(moved)[0]) / delta
 
         key_sample, key_norm = jax.random.split(key)
@@ -114,6 +114,6 @@ def estimate(scene: Scene, points: np.ndarray, samples: int, seed: int) -> Estim
     fibres, count, n = points.shape
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), scene.dim), 1)
     keys = jax.random.split(key, fibres * count)
-    scene = scene._replace(model=dynamic(scene.model), sgd=dynamic(scene.sgd))
+    scene = scene._replace(process=dynamic(scene.process))
     flat = _estimate(scene, jnp.asarray(points.reshape(-1, n)), keys, samples)
     return jax.tree.map(lambda x: np.asarray(x).reshape(fibres, count, *x.shape[1:]), flat)

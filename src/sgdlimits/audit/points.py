@@ -7,7 +7,7 @@ scaled, moved by real SGD for a random time, and only then brought onto the fibr
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,9 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, PyTree
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.monte_carlo_fibre import VectorStatistics, onto_fibre
+from sgdlimits.process.process import Process
 
 _LONGEST = 1.0  # time of SGD, in units of steps * step / dim
 _FROZEN_SHARE = 4  # one point in so many is not moved by SGD
@@ -28,11 +28,20 @@ _FROZEN_SHARE = 4  # one point in so many is not moved by SGD
 class Scene(NamedTuple):
     """One model in one dimension, seen through some of its statistics, on flat parameters."""
 
-    model: AbstractModel
-    sgd: OnlineSGD
+    process: Process
     frame: Float[Array, "directions dim"]
     chosen: tuple[int, ...]  # positions of the statistics that are kept
     coordinates: bool
+
+    @property
+    def model(self) -> AbstractModel:
+        """What is learned."""
+        return self.process.model
+
+    @property
+    def delta(self) -> Any:
+        """Size of one step."""
+        return self.process.delta(float(self.dim))
 
     @property
     def dim(self) -> int:
@@ -127,7 +136,7 @@ def _moved(scene: Scene, starts: Array, steps: Array, keys: Array) -> tuple[Arra
     def one(start: Array, steps: Array, key: Array) -> tuple[Array, Array]:
         def step(i: Array, x: Array) -> Array:
             each = jax.random.fold_in(key, i)
-            moved = scene.model.sgd_step(unravel(x), scene.frame, each, scene.sgd)
+            moved = scene.process.step(unravel(x), scene.frame, each, 0.0)
             return ravel_pytree(moved)[0]
 
         moved = jax.lax.fori_loop(0, steps, step, start)
@@ -143,13 +152,13 @@ def visited(scene: Scene, count: int, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng([seed, scene.dim, count])
     starts = _mixed(scene, rng, count)
     time = np.maximum(0.0, rng.uniform(-1 / _FROZEN_SHARE, 1.0, count)) * _LONGEST
-    steps = np.rint(time * scene.dim / float(scene.sgd.step)).astype(int)
+    steps = np.rint(time / float(scene.delta)).astype(int)
     keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), count)
     return _moved(_dynamic(scene), jnp.asarray(starts), jnp.asarray(steps), keys)
 
 
 def _dynamic(scene: Scene) -> Scene:
-    return scene._replace(model=dynamic(scene.model), sgd=dynamic(scene.sgd))
+    return scene._replace(process=dynamic(scene.process))
 
 
 @eqx.filter_jit

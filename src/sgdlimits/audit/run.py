@@ -22,7 +22,8 @@ from sgdlimits.audit.points import Scene, fibre_points, random_fibres
 from sgdlimits.audit.powers import Power, fit_power
 from sgdlimits.audit.report import AuditReport, Condition, FormulaCheck
 from sgdlimits.audit.suggestions import Candidate, suggest
-from sgdlimits.models.base import AbstractModel, check_model
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -83,7 +84,8 @@ def audit(
     o(delta^-3)) and Theorem 2.2; Monte Carlo.
     """
     sgd = OnlineSGD() if sgd is None else sgd
-    _check(model, sgd)
+    process = Process(model, sgd)
+    _check(process)
     sizes = _check_dims(model, dims)
     scaling = _validate.positive("scaling", scaling)
     fibres, points = _validate.integer("fibres", fibres, 1), _validate.integer("points", points, 3)
@@ -97,17 +99,17 @@ def audit(
 
     def scene(dim: int) -> Scene:
         scaled = replace(sgd, step=float(sgd.step) * dim ** (1 - scaling))
-        return Scene(model, scaled, model.frame(dim), chosen, coordinates)
+        return Scene(Process(model, scaled), model.frame(dim), chosen, coordinates)
 
     if at is None:
-        calm = scene(sizes[0])._replace(sgd=sgd)
+        calm = scene(sizes[0])._replace(process=process)
         targets = random_fibres(calm, fibres, seed)
     else:
         targets = _targets(model, at, chosen)
     estimates, last = [], np.empty(0)
     for dim in sizes:
         here = scene(dim)
-        last = fibre_points(here._replace(sgd=sgd), targets, points, seed)
+        last = fibre_points(here._replace(process=process), targets, points, seed)
         estimates.append(estimate(here, last, samples, seed))
     grid = np.array(sizes, dtype=float)
     found = spreads(estimates, grid, samples)
@@ -126,7 +128,7 @@ def audit(
     if not missing:
         return report
     here, columns = scene(sizes[-1]), [names.index(name) for name in missing]
-    delta = here.sgd.delta(sizes[-1])
+    delta = float(here.delta)
     drift = (delta * estimates[-1].second - estimates[-1].first)[..., columns]
     advice = suggest(here, last, drift, missing, dict(candidates or {}), level)
     return replace(report, suggestions=advice)
@@ -135,15 +137,16 @@ def audit(
 # -- checks ----------------------------------------------------------------------------------------
 
 
-def _check(model: object, sgd: object) -> None:
-    check_model(model)
-    if not isinstance(sgd, OnlineSGD):
-        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
-    model.check_algorithm(sgd)  # type: ignore[attr-defined]
-    if sgd.spherical:
+def _check(process: Process) -> None:
+    if process.algorithm.spherical:
         raise ValueError(
             "spherical=True: a step with a projection is no gradient step, which the audit "
             "takes apart; use spherical=False."
+        )
+    if not process.autonomous:
+        raise ValueError(
+            f"schedule={process.algorithm.schedule!r}: the audit is of one step size; use a "
+            "constant step."
         )
 
 
@@ -245,15 +248,15 @@ def _against_formulas(
     targets: np.ndarray, samples: int, chosen: tuple[int, ...],
 ) -> dict[str, FormulaCheck] | None:  # fmt: skip
     """z-scores against the model's population drift and its exact one-step mean at each dim."""
-    if model.moments_are_estimates or len(chosen) != len(model.template.names):
+    if not model.has_one_step_moments or len(chosen) != len(model.template.names):
         return None
     states = model.template.with_vector(jnp.asarray(targets))
     drift, mean = [], []
     for dim, each in zip(dims, estimates, strict=True):
-        sgd, points = scene(dim).sgd, each.first.shape[1]
-        delta = float(sgd.delta(dim))
+        process, points = scene(dim).process, each.first.shape[1]
+        delta = float(process.delta(dim))
         exact, step = (np.asarray(x) for x in _formulas(
-            dynamic(model), dynamic(sgd), states, jnp.asarray(float(dim))
+            dynamic(process), states, jnp.asarray(float(dim))
         ))  # fmt: skip
         error = np.sqrt(each.first_within.mean(axis=1) / samples / points)
         drift.append(_z(each.first.mean(axis=1) - exact, error, exact))
@@ -279,13 +282,11 @@ def _comparison(z: np.ndarray) -> FormulaCheck:
 
 
 @eqx.filter_jit
-def _formulas(
-    model: AbstractModel, sgd: OnlineSGD, states: AbstractStatistics, dim: Array
-) -> tuple[Array, Array]:
+def _formulas(process: Process, states: AbstractStatistics, dim: Array) -> tuple[Array, Array]:
     """Population drift and exact mean of one step, at every state."""
 
     def at(u: AbstractStatistics) -> tuple[Array, Array]:
-        return model.population_drift(u, sgd).vector, model.one_step_moments(u, sgd, dim).mean
+        return process.population_drift(u).vector, process.one_step_moments(u, dim).mean
 
     return jax.vmap(at)(states)
 

@@ -11,13 +11,11 @@ section 5; Ben Arous et al. (2023), section 5.4.3.
 
 import itertools
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.statistics.fixed_sets import FixedSet
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -32,19 +30,31 @@ def bin_mass(probability: float, ridge: float) -> float:
     return math.log((probability - ridge) / ridge) if ridge < probability / 2 else 0.0
 
 
-class ReluMixture(MultiIndexModel):
-    """The model of ``binary_gmm`` and ``xor_gmm``: class means ±e_i, labels 0 and 1."""
+@dataclass(frozen=True)
+class ReluBins:
+    """A two-layer ReLU network and the classes that its neurons may choose among.
 
-    if TYPE_CHECKING:  # type checkers would generate one from the fields
-        __init__ = MultiIndexModel.__init__
+    Args:
+        coefficients: ±e_i, one row a class.
+        labels: 0 or 1.
+        probabilities: of the classes.
+        ridge: alpha, above 0.
+        width: number of neurons.
 
-    def known_fixed_points(self, sgd: OnlineSGD) -> list[FixedSet] | None:
-        """Without noise, with ridge, and v trained: every component. Otherwise None."""
-        if not all(self.data.noiseless) or self.ridge == 0 or sgd.second_layer_rate == 0:
-            return None
-        masses = [bin_mass(float(p), float(self.ridge)) for p in self.data.probabilities]
+    Status: exact, without noise.
+    """
+
+    coefficients: np.ndarray
+    labels: np.ndarray
+    probabilities: tuple[float, ...]
+    ridge: float
+    width: int
+
+    def fixed_sets(self) -> list[FixedSet]:
+        """Every component of fixed points."""
+        masses = [bin_mass(p, self.ridge) for p in self.probabilities]
         bins = [c for c, mass in enumerate(masses) if mass > 0]
-        width, found = self.network.width, []
+        width, found = self.width, []
         for count in range(min(len(bins), width) + 1):
             for occupied in itertools.combinations(bins, count):
                 full = count in (width, len(bins))
@@ -55,7 +65,7 @@ class ReluMixture(MultiIndexModel):
 
     def _component(self, bins: tuple[int, ...], masses: list[float], stable: bool) -> FixedSet:
         """Neurons in ``bins``; in order if there are as many as neurons, spread otherwise."""
-        width = self.network.width
+        width = self.width
         home = [bins[i % len(bins)] if bins else None for i in range(width)]
         size = [math.sqrt(masses[c] / home.count(c)) if c is not None else 0.0 for c in home]
         return FixedSet(
@@ -67,14 +77,14 @@ class ReluMixture(MultiIndexModel):
         )
 
     def _in_bins(self, home: list[int | None], size: list[float]) -> Statistics:
-        v, M = np.zeros(len(home)), np.zeros((len(home), self.data.directions))
+        v, M = np.zeros(len(home)), np.zeros((len(home), self.coefficients.shape[1]))
         for i, (c, a) in enumerate(zip(home, size, strict=True)):
             if c is not None:
-                v[i], M[i] = a * self._sign(c), a * np.array(self.data.coefficients[c])
+                v[i], M[i] = a * self._sign(c), a * self.coefficients[c]
         return Statistics(jnp.asarray(v), jnp.asarray(M), jnp.asarray(M @ M.T))
 
     def _sign(self, c: int) -> float:
-        return 1.0 if self.data.labels[c][0] > 0.5 else -1.0
+        return 1.0 if self.labels[c] > 0.5 else -1.0
 
     def _label(self, bins: tuple[int, ...], ordered: bool) -> str:
         if not bins:
@@ -94,10 +104,8 @@ class ReluMixture(MultiIndexModel):
             return np.asarray(np.sqrt(total))
         # A neuron of amplitude a in bin c is a (sign, mean), of squared length 2 a^2: the nearest
         # amplitudes are in proportion to the overlaps p with it.
-        overlap = np.stack(
-            [self._sign(c) * v + M @ np.array(self.data.coefficients[c]) for c in bins], axis=-1
-        )
-        width = self.network.width
+        overlap = np.stack([self._sign(c) * v + M @ self.coefficients[c] for c in bins], axis=-1)
+        width = self.width
         if len(bins) == width:
             placed = np.diagonal(overlap, axis1=-2, axis2=-1) * np.sqrt([masses[c] for c in bins])
             gain = placed.sum(-1)

@@ -1,16 +1,22 @@
 """The data law of classification problems: a Gaussian mixture with labelled classes."""
 
 import math
+from collections.abc import Callable
+from typing import ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
+from sgdlimits.data.base import AbstractDataLaw, Matrix
+from sgdlimits.provenance import left_out
 
-Matrix = tuple[tuple[float, ...], ...]
+#: (class, f, z) -> label of one sample: f = F X (directions,), z ~ N(0, 1) a scalar.
+MixtureLabel = Callable[[Array, Array, Array], Array]
 
 
 def _matrix(name: str, value: object) -> Matrix:
@@ -28,7 +34,12 @@ def _row(name: str, value: object, allow_infinite: bool = False) -> tuple[float,
     return tuple(float(x) for x in array)
 
 
-class GaussianMixture(eqx.Module):
+def _table(labels: ArrayLike) -> Matrix:
+    table = np.asarray(labels, dtype=float)
+    return _matrix("labels", table[:, None] if table.ndim == 1 else table)
+
+
+class GaussianMixture(AbstractDataLaw):
     """X = mu_c + Z, Z ~ N(0, I/snr_c), class c with probability p_c, label y_c.
 
     The class means lie in the span of r linearly independent directions, the rows of the frame F:
@@ -36,7 +47,9 @@ class GaussianMixture(eqx.Module):
 
     Args:
         coefficients: a, shape (classes, directions).
-        labels: what the loss is given for each class, shape (classes,) or (classes, outputs).
+        labels: what the loss is given for each class, shape (classes,) or (classes, outputs); or a
+            function (class, f, z) -> label in JAX, of the sample's projections f = F X and a
+            standard normal z.
         gram: G = F Fᵀ; default: orthonormal directions. Dependent means are coefficients over
             fewer directions.
         probabilities: default: equal.
@@ -48,16 +61,19 @@ class GaussianMixture(eqx.Module):
     """
 
     coefficients: Matrix = eqx.field(static=True)
-    labels: Matrix = eqx.field(static=True)
+    labels: Matrix | MixtureLabel = eqx.field(static=True)
     gram: Matrix = eqx.field(static=True)
     probabilities: tuple[float, ...]
     snr: tuple[float, ...]
     noiseless: tuple[bool, ...] = eqx.field(static=True)  # classes with snr = inf
+    outputs: int = eqx.field(static=True, metadata=left_out(lambda outputs: True))
+
+    draws_classes: ClassVar = True
 
     def __init__(
         self,
         coefficients: ArrayLike,
-        labels: ArrayLike,
+        labels: ArrayLike | MixtureLabel,
         *,
         gram: ArrayLike | None = None,
         probabilities: ArrayLike | None = None,
@@ -65,9 +81,9 @@ class GaussianMixture(eqx.Module):
     ):
         self.coefficients = _matrix("coefficients", coefficients)
         classes, directions = np.shape(self.coefficients)
-        table = np.asarray(labels, dtype=float)
-        self.labels = _matrix("labels", table[:, None] if table.ndim == 1 else table)
         self.gram = _validate.gram("gram", np.eye(directions) if gram is None else gram, directions)
+        self.labels = labels if callable(labels) else _table(labels)
+        self.outputs = self._outputs(directions)
         equal = np.full(classes, 1 / classes)
         self.probabilities = _row(
             "probabilities", equal if probabilities is None else probabilities
@@ -78,7 +94,7 @@ class GaussianMixture(eqx.Module):
         self.noiseless = tuple(value == math.inf for value in self.snr)
 
     def _check(self, classes: int) -> None:
-        if len(self.labels) != classes:
+        if not callable(self.labels) and len(self.labels) != classes:
             raise ValueError(f"labels: expected one per class ({classes}), got {len(self.labels)}.")
         p = np.array(self.probabilities)
         if p.shape != (classes,) or (p < 0).any() or not math.isclose(p.sum(), 1, abs_tol=1e-9):
@@ -92,25 +108,54 @@ class GaussianMixture(eqx.Module):
             if value != math.inf:
                 _validate.positive("snr", value)
 
+    def _outputs(self, directions: int) -> int:
+        if not callable(self.labels):
+            return len(self.labels[0])
+        c, z = jax.ShapeDtypeStruct((), int), jax.ShapeDtypeStruct((), float)
+        f, function = jax.ShapeDtypeStruct((directions,), float), self.labels
+        try:
+            return jax.eval_shape(lambda *x: jnp.atleast_1d(function(*x)), c, f, z).size
+        except Exception as error:
+            raise ValueError(
+                f"labels: failed at a class c, f of shape ({directions},) and a scalar z (it must "
+                f"be written in JAX): {error}"
+            ) from error
+
     def with_snr(self, snr: float) -> "GaussianMixture":
         """The same mixture with another snr, the same in every class."""
         return GaussianMixture(
             np.array(self.coefficients),
-            np.array(self.labels),
+            self.labels,
             gram=np.array(self.gram),
             probabilities=np.array(self.probabilities),
             snr=snr,
         )
 
-    @property
-    def directions(self) -> int:
-        """r, the number of rows of the frame."""
-        return len(self.gram)
+    def zero_noise(self) -> "GaussianMixture":
+        """Every class at its mean; itself where labels are functions of the noise."""
+        return self if self.labels_see_fields else self.with_snr(math.inf)
+
+    # -- labels --------------------------------------------------------------------------------
 
     @property
-    def root(self) -> Float[Array, "directions directions"]:
-        """Lower triangular R with G = R Rᵀ."""
-        return jnp.asarray(np.linalg.cholesky(np.array(self.gram)))
+    def labels_see_fields(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Only a function of them does."""
+        return callable(self.labels)
+
+    @property
+    def label_noises(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """One for a function, none for a table."""
+        return int(callable(self.labels))
+
+    def label(
+        self, c: Integer[Array, ""], f: Float[Array, " directions"], z: Float[Array, " noises"]
+    ) -> Float[Array, " outputs"]:
+        """The class's, or what the function gives."""
+        if callable(self.labels):
+            return jnp.atleast_1d(jnp.asarray(self.labels(c, f, z[0]), f.dtype))
+        return jnp.asarray(self.labels, f.dtype)[c]
+
+    # -- classes -------------------------------------------------------------------------------
 
     @property
     def deviations(self) -> Float[Array, " classes"]:
@@ -121,8 +166,3 @@ class GaussianMixture(eqx.Module):
     def weights(self) -> Float[Array, " classes"]:
         """Class probabilities."""
         return jnp.stack([jnp.asarray(x, float) for x in self.probabilities])
-
-    def frame(self, dim: int) -> Float[Array, "directions dim"]:
-        """Rows F with F Fᵀ = G: the root, padded with zeros."""
-        r = self.directions
-        return jnp.zeros((r, dim)).at[:, :r].set(self.root)

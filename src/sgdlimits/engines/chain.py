@@ -1,60 +1,77 @@
 """The exact law of the summary statistics at finite dim, without the vectors."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.engines import lanes
+from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
+from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
 
 class ChainPath(AbstractPath):
-    """The model's Markov chain; one path step is one SGD step."""
+    """The process's Markov chain; one path step is one SGD step."""
 
-    model: AbstractModel
-    sgd: OnlineSGD
+    process: Process
     dim: Float[Array, ""]
     constants: PyTree
 
     def noise(self, key: Key[Array, ""], steps: int) -> PyTree:
         """All random numbers of a block of steps."""
-        return self.model.chain_noise(key, steps, self.constants)
+        return self.process.chain_noise(key, steps, self.constants)
 
-    def step(self, state: PyTree, noise: PyTree, dt: Float[Array, ""]) -> PyTree:
+    def step(
+        self, state: PyTree, noise: PyTree, time: Float[Array, ""], dt: Float[Array, ""]
+    ) -> PyTree:
         """One exact step."""
-        return self.model.chain_step(state, noise, self.sgd, self.dim)
+        return self.process.chain_step(state, noise, self.dim, time)
 
 
-def run_chain(
-    model: AbstractModel,
-    sgd: OnlineSGD,
-    dim: int,
-    start: AbstractStatistics,
-    keys: Key[Array, " lane"],
-    steps: np.ndarray,
-    advanced: Advanced,
-) -> Iterator[Record]:
-    """Yield the chain at the recorded steps after 0."""
-    path = ChainPath(
-        dynamic(model), dynamic(sgd), jnp.asarray(float(dim)), model.chain_constants(dim)
-    )
-    state = _to_state(path.model, start)
-    for record in run_path(path, state, keys, steps, lambda step: step * sgd.delta(dim), advanced):
-        yield record._replace(statistics=_to_statistics(path.model, record.statistics))
+class Chain(AbstractEngine):
+    """The Markov chain of the statistics, with exactly the law that SGD gives them.
+
+    It has no options.
+    """
+
+    name: ClassVar = "chain"
+    needs_chain: ClassVar = True
+    steps_like_sgd: ClassVar = True
+
+    def plan(self, problem: Problem, runs: int) -> Plan:
+        """The state is a few numbers per run."""
+        return Plan(lanes.of_statistics(runs), work=float(problem.grid.steps[-1]))
+
+    def prepare(self, problem: Problem, lane: int) -> RunLane:
+        """The chain at the recorded steps after 0."""
+        process, dim, steps = problem.process, problem.dim, problem.grid.steps
+        path = ChainPath(dynamic(process), jnp.asarray(float(dim)), process.chain_constants(dim))
+        delta = process.delta(dim)
+
+        def run_lane(
+            start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
+        ) -> Iterator[Record]:
+            keys = run_keys(problem.seed, "chain", numbers)
+            state = _to_state(path.process, start)
+            for record in run_path(path, state, keys, steps, lambda step: step * delta, advanced):
+                statistics = _to_statistics(path.process, record.statistics)
+                yield record._replace(statistics=statistics)
+
+        return run_lane
 
 
 @eqx.filter_jit
-def _to_state(model: AbstractModel, u: AbstractStatistics) -> PyTree:
-    return jax.vmap(model.chain_state)(u)
+def _to_state(process: Process, u: AbstractStatistics) -> PyTree:
+    return jax.vmap(process.chain_state)(u)
 
 
 @eqx.filter_jit
-def _to_statistics(model: AbstractModel, state: PyTree) -> AbstractStatistics:
-    return jax.vmap(model.chain_statistics)(state)
+def _to_statistics(process: Process, state: PyTree) -> AbstractStatistics:
+    return jax.vmap(process.chain_statistics)(state)

@@ -1,22 +1,26 @@
-"""The reduced equations of wide committees, from the same kind of random start."""
+"""The reduced equations of wide networks, from the same kind of random start."""
 
 from collections.abc import Iterator
+from typing import Any, ClassVar, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.limits import flow
-from sgdlimits.limits.mean_field import MeanField, MeanFieldStatistics, check_nodes, reduce
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.limits import mean_field as reduced
+from sgdlimits.limits.mean_field import MeanFieldStatistics, check_nodes, reduce
 from sgdlimits.models.committee import Committee
+from sgdlimits.process.lanes import map_lanes
+from sgdlimits.process.process import Process
+from sgdlimits.provenance import describe
 from sgdlimits.randomness.chi_square import ChiSquare
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
@@ -24,39 +28,117 @@ from sgdlimits.statistics.overlaps import Statistics
 from sgdlimits.statistics.rows import ON_SPHERE
 
 RTOL, ATOL = 1e-8, 1e-10
+_DRAWN_TOGETHER = 16
+_STORED_TOGETHER = 64  # solutions are quick, files are not
+_TERMS = ("noise", "self_term")
 
 
-def check_dim(model: AbstractModel, dim: object) -> int:
-    """Return ``dim``, or raise unless ``model`` is a committee and some dimension is left."""
-    if not isinstance(model, Committee):
-        raise ValueError(
-            f"engine='mean_field': {type(model).__name__} has no reduced equations; it is for "
-            "committees."
-        )
-    check_nodes(model)
-    return _validate.integer("dim", dim, model.teacher_width + 1)
+class MeanField(AbstractEngine):
+    """Committees as width -> infinity too, at a cost linear in the width; state (v, M, q).
 
+    Args:
+        noise, self_term: which terms of relative order 1/width are kept, see
+            ``sgdlimits.MeanField``.
 
-def start(
-    model: Committee,
-    sgd: OnlineSGD,
-    given: AbstractStatistics | None,
-    dim: int,
-    numbers: np.ndarray,
-    seed: int,
-) -> MeanFieldStatistics:
-    """One state per run: the given one, or rows N(0, I/dim) drawn without their mutual overlaps."""
-    if given is None:
-        keys = run_keys(seed, "initial", jnp.asarray(numbers))
+    Raises:
+        TypeError: unless they are True or False.
+    """
+
+    noise: bool = True
+    self_term: bool = True
+
+    name: ClassVar = "mean_field"
+    keeps_full_statistics: ClassVar = False
+    solves: ClassVar = True
+
+    def __check_init__(self) -> None:
+        _ = self.reduction  # checks them
+
+    @property
+    def reduction(self) -> reduced.MeanField:
+        """The equations with these terms."""
+        return reduced.MeanField(noise=self.noise, self_term=self.self_term)
+
+    def identity(self) -> dict[str, Any]:
+        """The reduction by its name."""
+        common = {name: value for name, value in super().identity().items() if name not in _TERMS}
+        return {**common, "mean_field": describe(self.reduction)}
+
+    def check(self, process: Process, dim: object) -> int:
+        """Some dimension is left outside of the teacher's span."""
+        if not process.model.has_mean_field:
+            raise ValueError(
+                f"engine='mean_field': {type(process.model).__name__} has no reduced equations; it is for "
+                "committees."
+            )
+        model = _committee(process)
+        check_nodes(model)
+        return _validate.integer("dim", dim, model.teacher_width + 1)
+
+    def template(self, process: Process) -> MeanFieldStatistics:
+        """Zeros."""
+        return reduce(_committee(process), process.template)
+
+    def start(self, problem: Problem, numbers: np.ndarray) -> MeanFieldStatistics:
+        """The given states, or rows N(0, I/dim) drawn without their mutual overlaps."""
+        process, dim = problem.process, problem.dim
+        if problem.initial is not None:
+            return _checked(process, problem.initial, len(numbers))
+        model = _committee(process)
         law = ChiSquare(dim - model.teacher_width)
-        u = jax.lax.map(lambda key: _random(model, key, jnp.asarray(float(dim)), law), keys)
-        return _unit(model, u) if sgd.spherical else u
+
+        def one_lane(numbers: Array) -> MeanFieldStatistics:
+            keys = run_keys(problem.seed, "initial", numbers)
+            u = jax.lax.map(lambda key: _random(model, key, jnp.asarray(float(dim)), law), keys)
+            return _unit(model, u) if process.algorithm.spherical else u
+
+        return jax.tree.map(jnp.asarray, map_lanes(one_lane, numbers, _DRAWN_TOGETHER))
+
+    def plan(self, problem: Problem, runs: int) -> Plan:
+        """One run alone: a state of a wide network holds much."""
+        return Plan(lane=1, work=1.0, part=_STORED_TOGETHER)
+
+    def prepare(self, problem: Problem, lane: int) -> RunLane:
+        """The solution at the recorded times after 0."""
+        reduction, process, times = self.reduction, dynamic(problem.process), problem.grid.times
+
+        def run_lane(
+            start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
+        ) -> Iterator[Record]:
+            path = np.asarray(_solve(reduction, process, start, jnp.asarray(times)))
+            bad = ~np.isfinite(path).all(-1)
+            diverged = np.where(bad.any(-1), times[bad.argmax(-1)], np.nan)
+            for index in range(1, len(times)):
+                yield Record(index, start.with_vector(jnp.asarray(path[:, index])), diverged)
+            advanced(len(path))
+
+        return run_lane
+
+    def with_risk(self, problem: Problem, dataset: xr.Dataset) -> xr.Dataset:
+        """The risk of the reduced equations."""
+        values = [np.asarray(dataset[name]) for name in ("v", "M", "q")]
+        runs, times = values[0].shape[:2]
+        u = MeanFieldStatistics(*(x.reshape(runs * times, *x.shape[2:]) for x in values))
+        risk = np.asarray(_risks(self.reduction, dynamic(_committee(problem.process)), u))
+        attrs = {"long_name": "population risk", "symbol": r"$\mathcal{R}$", "units": "1"}
+        variable = xr.Variable(("run", "time"), risk.reshape(runs, times), attrs)
+        return dataset.assign(risk=variable)
+
+
+def _committee(process: Process) -> Committee:
+    """The model, once ``check`` has seen that it has reduced equations."""
+    return cast(Committee, process.model)
+
+
+def _checked(process: Process, given: AbstractStatistics, runs: int) -> MeanFieldStatistics:
+    """Given states, full or reduced, one for all runs or one per run."""
+    model, spherical = _committee(process), process.algorithm.spherical
     if isinstance(given, Statistics):
-        model.check_state(given, sgd)
+        process.check_state(given)
         given = reduce(model, given)
     if not isinstance(given, MeanFieldStatistics):
         raise TypeError(f"initial={given!r}: expected Statistics or MeanFieldStatistics.")
-    shape, runs = given.batch_shape, len(numbers)
+    shape = given.batch_shape
     p, k = model.width, model.teacher_width
     expected = {"v": (p if model.train_second_layer else 0,), "M": (p, k), "q": (p,)}
     for name, one in expected.items():
@@ -68,7 +150,7 @@ def start(
     if (np.asarray(given.q) < 0).any():
         raise ValueError(f"initial: q is {np.min(given.q):.3g} somewhere, expected at least 0.")
     norm2 = np.asarray(_norms(model, given))
-    if sgd.spherical and (np.abs(norm2 - 1) > ON_SPHERE).any():
+    if spherical and (np.abs(norm2 - 1) > ON_SPHERE).any():
         raise ValueError(
             f"initial: rows of norm² {norm2.min():.6g} to {norm2.max():.6g}, but spherical=True "
             "keeps them at 1."
@@ -96,50 +178,20 @@ def _norms(model: Committee, u: MeanFieldStatistics) -> Float[Array, "*batch neu
     return u.q + jnp.einsum("...ik,kl,...il->...i", u.M, inverse, u.M)
 
 
-def run_mean_field(
-    reduction: MeanField,
-    model: Committee,
-    sgd: OnlineSGD,
-    begin: MeanFieldStatistics,
-    times: np.ndarray,
-    advanced: Advanced,
-) -> Iterator[Record]:
-    """Yield the solution at ``times`` after 0; the runs are the leading axis."""
-    path = np.asarray(_solve(reduction, dynamic(model), dynamic(sgd), begin, jnp.asarray(times)))
-    bad = ~np.isfinite(path).all(-1)
-    diverged = np.where(bad.any(-1), times[bad.argmax(-1)], np.nan)
-    for index in range(1, len(times)):
-        yield Record(index, begin.with_vector(jnp.asarray(path[:, index])), diverged)
-    advanced(len(path))
-
-
 @eqx.filter_jit
 def _solve(
-    reduction: MeanField,
-    model: Committee,
-    sgd: OnlineSGD,
+    reduction: reduced.MeanField,
+    process: Process,
     begin: MeanFieldStatistics,
     times: Float[Array, " times"],
 ) -> Float[Array, "runs times statistics"]:
     def one(u: MeanFieldStatistics) -> Array:
-        def field(t: Array, y: Array) -> Array:
-            return reduction.drift(model, u.with_vector(y), sgd).vector
-
+        field = lambda t, y: reduction.drift(process, u.with_vector(y), t).vector  # noqa: E731
         return flow.integrate(field, u.vector, times, RTOL, ATOL)
 
     return jax.lax.map(one, begin)
 
 
 @eqx.filter_jit
-def _risks(reduction: MeanField, model: Committee, u: MeanFieldStatistics) -> Array:
+def _risks(reduction: reduced.MeanField, model: Committee, u: MeanFieldStatistics) -> Array:
     return jax.lax.map(lambda u: reduction.risk(model, u), u)
-
-
-def with_mean_field_risk(dataset: xr.Dataset, model: Committee, reduction: MeanField) -> xr.Dataset:
-    """The dataset with ``risk`` (run, time) of the reduced equations."""
-    values = [np.asarray(dataset[name]) for name in ("v", "M", "q")]
-    runs, times = values[0].shape[:2]
-    u = MeanFieldStatistics(*(x.reshape(runs * times, *x.shape[2:]) for x in values))
-    risk = np.asarray(_risks(reduction, dynamic(model), u)).reshape(runs, times)
-    attrs = {"long_name": "population risk", "symbol": r"$\mathcal{R}$", "units": "1"}
-    return dataset.assign(risk=xr.Variable(("run", "time"), risk, attrs))

@@ -17,6 +17,13 @@ Clock = Callable[[np.ndarray], np.ndarray]
 NEVER = -1  # step of a divergence that has not happened
 
 
+class Recorded(NamedTuple):
+    """Recorded steps of SGD, increasing, with 0 and the last step among them, and their times."""
+
+    steps: np.ndarray
+    times: np.ndarray
+
+
 class Record(NamedTuple):
     """State of a lane at one recorded time: statistics, the runs on the leading axis.
 
@@ -43,8 +50,10 @@ class AbstractPath(eqx.Module):
         """Random numbers of ``steps`` steps of one run, leading axis of that length."""
 
     @abstractmethod
-    def step(self, state: PyTree, noise: PyTree, dt: Float[Array, ""]) -> PyTree:
-        """One step of one run. ``dt`` is its duration, for engines that need it."""
+    def step(
+        self, state: PyTree, noise: PyTree, time: Float[Array, ""], dt: Float[Array, ""]
+    ) -> PyTree:
+        """One step of one run: when it starts, and its duration."""
 
 
 # Long enough that calling the compiled block costs little beside it, short enough for the cache.
@@ -59,6 +68,7 @@ def _advance_block(
     diverged: Integer[Array, " lane"],
     keys: Key[Array, " lane"],
     block: Integer[Array, ""],
+    times: Float[Array, " steps"],
     durations: Float[Array, " steps"],
 ) -> tuple[PyTree, Integer[Array, " lane"], PyTree]:
     """State after the block, steps of divergence so far, state after each step of the block."""
@@ -66,13 +76,13 @@ def _advance_block(
     noise = jax.vmap(lambda key: path.noise(jax.random.fold_in(key, block), BLOCK), out_axes=-1)(
         keys
     )
-    step = jax.vmap(path.step, in_axes=(-1, -1, None), out_axes=-1)
+    step = jax.vmap(path.step, in_axes=(-1, -1, None, None), out_axes=-1)
 
     def body(state: PyTree, inputs: tuple) -> tuple[PyTree, PyTree]:
         state = step(state, *inputs)
         return state, state
 
-    last, after = jax.lax.scan(body, state, (noise, durations))
+    last, after = jax.lax.scan(body, state, (noise, times, durations))
 
     def mark(diverged: Array) -> Array:
         bad = ~jax.vmap(_finite)(after)
@@ -110,10 +120,11 @@ def run_path(
     for block in range(-(-total // BLOCK)):
         first = block * BLOCK
         last = first + BLOCK
-        durations = np.diff(clock(np.arange(first, last + 1)))
+        times = clock(np.arange(first, last + 1))
         state, diverged, after = _advance_block(
-            path, state, diverged, keys, jnp.asarray(block), jnp.asarray(durations)
-        )
+            path, state, diverged, keys, jnp.asarray(block),
+            jnp.asarray(times[:-1]), jnp.asarray(np.diff(times)),
+        )  # fmt: skip
         if block % _MOST_BLOCKS_AHEAD == 0:
             diverged.block_until_ready()
         advanced(lane * (min(last, total) - first))

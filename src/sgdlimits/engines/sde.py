@@ -6,15 +6,21 @@ so steps much longer than SGD's own are accurate when the dimension is large.
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.engines import lanes
+from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
+from sgdlimits.engines.ode import solution_error
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
-from sgdlimits.limits.diffusion import AbstractDiffusion
+from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
+from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
 LONGEST_DEFAULT_STEP = 1e-3
@@ -27,36 +33,79 @@ class DiffusionPath(AbstractPath):
 
     def noise(self, key: Key[Array, ""], steps: int) -> Float[Array, "steps noises"]:
         """Standard normals."""
-        size = self.diffusion.model.template.vector.shape
-        count = jax.eval_shape(self.diffusion.factor, jax.ShapeDtypeStruct(size, float)).shape[1]
+        state = self.diffusion.process.template.vector
+        count = jax.eval_shape(self.diffusion.factor, state, jnp.zeros(())).shape[1]
         return jax.random.normal(key, (count, steps)).T
 
     def step(
-        self, state: Float[Array, " statistics"], noise: Array, dt: Float[Array, ""]
+        self,
+        state: Float[Array, " statistics"],
+        noise: Array,
+        time: Float[Array, ""],
+        dt: Float[Array, ""],
     ) -> Float[Array, " statistics"]:
         """Runge-Kutta 4 for the drift, Euler-Maruyama for the noise."""
         # Padding after the end has no duration; a step may be an expensive expectation.
-        return jax.lax.cond(dt > 0, lambda: self._step(state, noise, dt), lambda: state)
+        return jax.lax.cond(dt > 0, lambda: self._step(state, noise, time, dt), lambda: state)
 
-    def _step(self, state: Array, noise: Array, dt: Array) -> Array:
+    def _step(self, state: Array, noise: Array, time: Array, dt: Array) -> Array:
         drift = self.diffusion.drift_vector
-        k1 = drift(state)
-        k2 = drift(state + dt / 2 * k1)
-        k3 = drift(state + dt / 2 * k2)
-        k4 = drift(state + dt * k3)
-        kick = jnp.sum(self.diffusion.factor(state) * noise[None, :], axis=1)
+        k1 = drift(state, time)
+        k2 = drift(state + dt / 2 * k1, time + dt / 2)
+        k3 = drift(state + dt / 2 * k2, time + dt / 2)
+        k4 = drift(state + dt * k3, time + dt)
+        kick = jnp.sum(self.diffusion.factor(state, time) * noise[None, :], axis=1)
         return state + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4) + jnp.sqrt(dt) * kick
 
 
-def run_diffusion(
-    diffusion: AbstractDiffusion,
-    start: AbstractStatistics,
-    keys: Key[Array, " lane"],
-    times: np.ndarray,
-    dt: float,
-    advanced: Advanced,
-) -> Iterator[Record]:
-    """Yield the diffusion at the recorded ``times`` after 0.
+class SDE(AbstractEngine):
+    """Drift plus noise of variance 1/dim: the statistics to leading order in 1/dim.
+
+    Args:
+        dt: longest time step; default one SGD step or 0.001, whichever is longer.
+
+    Raises:
+        TypeError, ValueError: unless ``dt`` is a number above 0.
+    """
+
+    dt: float | None = None
+
+    name: ClassVar = "sde"
+
+    def __check_init__(self) -> None:
+        if self.dt is not None:
+            _validate.positive("dt", self.dt)
+
+    def plan(self, problem: Problem, runs: int) -> Plan:
+        """By what the coefficients at one state hold."""
+        return plan_diffusion(
+            self._diffusion(problem), runs, problem.grid.times, self.step(problem)
+        )
+
+    def prepare(self, problem: Problem, lane: int) -> RunLane:
+        """The diffusion at the recorded times after 0."""
+        diffusion, step = self._diffusion(problem), self.step(problem)
+        return prepare_diffusion(diffusion, problem.seed, problem.grid.times, step)
+
+    def step(self, problem: Problem) -> float:
+        """The longest time step."""
+        if self.dt is not None:
+            return float(self.dt)
+        return max(problem.process.delta(problem.dim), LONGEST_DEFAULT_STEP)
+
+    def _diffusion(self, problem: Problem) -> WeakNoiseDiffusion:
+        return WeakNoiseDiffusion(problem.process, problem.dim)
+
+
+def plan_diffusion(diffusion: AbstractDiffusion, runs: int, times: np.ndarray, dt: float) -> Plan:
+    """The plan of any diffusion."""
+    return Plan(lanes.of_diffusions(runs, diffusion.size), work=float(_counts(times, dt).sum()))
+
+
+def prepare_diffusion(
+    diffusion: AbstractDiffusion, seed: int, times: np.ndarray, dt: float
+) -> RunLane:
+    """Lanes of any diffusion.
 
     Each interval between records is cut into equal steps no longer than ``dt``.
     """
@@ -66,20 +115,20 @@ def run_diffusion(
     def clock(step: np.ndarray) -> np.ndarray:
         return np.interp(step, steps, times)  # constant after the end: padding steps do nothing
 
-    for record in run_path(path, start.vector, keys, steps, clock, advanced):
-        yield record._replace(statistics=start.with_vector(jnp.asarray(record.statistics)))
+    def run_lane(
+        start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
+    ) -> Iterator[Record]:
+        # Weak noise: to leading order the error of a path is that of the ODE from the same start.
+        error = solution_error(diffusion.process, start, times)
+        keys = run_keys(seed, "sde", numbers)
+        for record in run_path(path, start.vector, keys, steps, clock, advanced):
+            spread = None if error is None else start.with_vector(jnp.asarray(error[record.slot]))
+            state = start.with_vector(jnp.asarray(record.statistics))
+            yield record._replace(statistics=state, error=spread)
 
-
-def sub_steps(times: np.ndarray, dt: float) -> int:
-    """Number of steps that ``run_diffusion`` will take."""
-    return int(_counts(times, dt).sum())
+    return run_lane
 
 
 def _counts(times: np.ndarray, dt: float) -> np.ndarray:
     """Steps in each interval; the factor forgives rounding when dt divides the interval."""
     return np.ceil(np.diff(times) / dt * (1 - 1e-9)).astype(np.int64)
-
-
-def default_dt(delta: float) -> float:
-    """One SGD step, or the longest default step if that is longer."""
-    return max(delta, LONGEST_DEFAULT_STEP)

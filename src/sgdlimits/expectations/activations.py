@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from sgdlimits import _validate
 
 Elementwise = Callable[[Array], Array]
+_SQUARE = (0.0, 0.0, 1.0)
 
 
 class AbstractActivation(eqx.Module):
@@ -26,6 +27,11 @@ class AbstractActivation(eqx.Module):
     @abstractmethod
     def slope(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """sigma'(s)."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names under which ``expectations.pairs`` may know closed forms, most special first."""
+        return ()
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -49,6 +55,11 @@ class Erf(AbstractActivation):
         """sqrt(2/pi) exp(-s^2/2)."""
         return math.sqrt(2 / math.pi) * jnp.exp(-0.5 * s * s)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Erf."""
+        return ("erf",)
+
 
 class Relu(AbstractActivation):
     """sigma(s) = max(s, 0)."""
@@ -60,6 +71,11 @@ class Relu(AbstractActivation):
     def slope(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """1 for s > 0, else 0."""
         return (s > 0).astype(s.dtype)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """ReLU."""
+        return ("relu",)
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -94,6 +110,11 @@ class Polynomial(AbstractActivation):
     def derivative(self) -> "Polynomial":
         """The polynomial sigma'."""
         return Polynomial([n * c for n, c in enumerate(self.coefficients)][1:] or [0.0])
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Polynomial, and square for s^2."""
+        return ("square", "polynomial") if self.coefficients == _SQUARE else ("polynomial",)
 
     @property
     def degree(self) -> int:
@@ -168,7 +189,7 @@ class Activation(AbstractActivation):
 _NAMED: dict[str, Callable[[], AbstractActivation]] = {
     "erf": Erf,
     "relu": Relu,
-    "square": lambda: Polynomial([0.0, 0.0, 1.0]),
+    "square": lambda: Polynomial(_SQUARE),
 }
 
 

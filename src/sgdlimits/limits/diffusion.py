@@ -7,26 +7,35 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 NOISE_ACCURACY = 1e-2
 S = TypeVar("S", bound=AbstractStatistics)
 
+Time = Float[Array, ""] | float
+
 
 class AbstractDiffusion(eqx.Module, Generic[S]):
-    """dy = drift_vector(y) dt + factor(y) dB, for one state y in the order of the names."""
+    """dy = drift_vector(y, t) dt + factor(y, t) dB, for one state y in the order of the names."""
 
-    model: eqx.AbstractVar[AbstractModel[S]]
-    sgd: eqx.AbstractVar[OnlineSGD]
+    process: eqx.AbstractVar[Process[S]]
+
+    @property
+    def size(self) -> int:
+        """Numbers that the coefficients at one state go through; sizes the batches of runs."""
+        return self.process.model.expectation_size
 
     @abstractmethod
-    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+    def drift_vector(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, " statistics"]:
         """Drift per unit time."""
 
     @abstractmethod
-    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+    def factor(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, "statistics noises"]:
         """B with B Bᵀ = covariance per unit time."""
 
 
@@ -37,23 +46,31 @@ class WeakNoiseDiffusion(AbstractDiffusion[S]):
     limit neglects, and the noise to a percent.
     """
 
-    model: AbstractModel[S]
-    noise_model: AbstractModel[S]
-    sgd: OnlineSGD
+    process: Process[S]
+    noise: Process[S]
     dim: Float[Array, ""]
 
-    def __init__(self, model: AbstractModel[S], sgd: OnlineSGD, dim: float):
-        self.model = model.accurate_to(1 / dim)
-        self.noise_model = model.accurate_to(NOISE_ACCURACY)
-        self.sgd, self.dim = sgd, jnp.asarray(float(dim))
+    def __init__(self, process: Process[S], dim: float):
+        self.process = process.accurate_to(1 / dim)
+        self.noise = process.accurate_to(NOISE_ACCURACY)
+        self.dim = jnp.asarray(float(dim))
 
-    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+    @property
+    def size(self) -> int:
+        """Of the noise, whose covariance costs most."""
+        return self.noise.model.expectation_size
+
+    def drift_vector(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, " statistics"]:
         """h(u)."""
-        return self.model.drift(self._state(y), self.sgd).vector
+        return self.process.drift(self._state(y), time).vector
 
-    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+    def factor(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, "statistics noises"]:
         """Factor of diffusion(u)/dim."""
-        return self.noise_model.diffusion_factor(self._state(y), self.sgd) / jnp.sqrt(self.dim)
+        return self.noise.diffusion_factor(self._state(y), time) / jnp.sqrt(self.dim)
 
     def _state(self, y: Array) -> S:
-        return self.model.admissible(self.model.template.with_vector(y))
+        return self.process.model.admissible(self.process.template.with_vector(y))

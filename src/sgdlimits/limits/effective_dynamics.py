@@ -21,7 +21,8 @@ from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.limits.vector_field import jacobian
-from sgdlimits.models.base import AbstractModel, OneStepMoments, check_model
+from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import OneStepMoments, Process
 from sgdlimits.statistics.base import AbstractStatistics, is_traced
 
 if TYPE_CHECKING:
@@ -37,64 +38,86 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     ``t = steps * step / dim``.
     """
 
-    model: AbstractModel[S]
-    sgd: OnlineSGD
+    process: Process[S]
 
-    def __check_init__(self) -> None:
-        self.model.check_algorithm(self.sgd)
+    def __init__(self, model: AbstractModel[S], sgd: OnlineSGD):
+        self.process = Process(model, sgd)
+
+    @property
+    def model(self) -> AbstractModel[S]:
+        """What is learned."""
+        return self.process.model
+
+    @property
+    def sgd(self) -> OnlineSGD:
+        """How."""
+        return self.process.algorithm
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the independent statistics, the order of every vector and matrix here."""
-        return self.model.template.names
+        return self.process.template.names
 
     # -- the vector field ----------------------------------------------------------------------
 
-    def population_drift(self, u: S) -> S:
-        """f(u): the drift of gradient flow on the population loss is -f."""
-        return self._each(u, lambda model, sgd, u: model.population_drift(u, sgd))
+    def population_drift(self, u: S, time: float = 0.0) -> S:
+        """f(u): the drift of gradient flow on the population loss is -f.
 
-    def corrector(self, u: S) -> S:
+        ``time`` matters where the algorithm has a schedule, here and below.
+        """
+        return self._each(Process.population_drift, u, time)
+
+    def corrector(self, u: S, time: float = 0.0) -> S:
         """g(u): what the sample noise adds at the critical step size, proportional to ``step``."""
-        return self._each(u, lambda model, sgd, u: model.corrector(u, sgd))
+        return self._each(Process.corrector, u, time)
 
-    def drift(self, u: S) -> S:
+    def drift(self, u: S, time: float = 0.0) -> S:
         """h(u) = -f(u) + g(u), per unit time."""
-        return self._each(u, lambda model, sgd, u: model.drift(u, sgd))
+        return self._each(Process.drift, u, time)
 
-    def drift_error(self, u: S) -> S:
+    def drift_error(self, u: S, time: float = 0.0) -> S:
         """Estimated absolute error of ``drift`` at ``u``; zero for models with formulas.
 
         Gauss rules: the distance to one node a side less (an upper estimate). Quasi-Monte-Carlo:
         the standard error over independent scrambles.
         """
-        return self._each(u, lambda model, sgd, u: model.drift_error(u, sgd))
+        return self._each(Process.drift_error, u, time)
 
-    def diffusion(self, u: S) -> Float[Array, "*batch statistics statistics"]:
+    def diffusion(self, u: S, time: float = 0.0) -> Float[Array, "*batch statistics statistics"]:
         """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
-        factor = self.diffusion_factor(u)
+        factor = self.diffusion_factor(u, time)
         square = factor @ jnp.swapaxes(factor, -1, -2)
         return (square + jnp.swapaxes(square, -1, -2)) / 2  # the product rounds row by row
 
-    def diffusion_factor(self, u: S) -> Float[Array, "*batch statistics noises"]:
+    def diffusion_factor(self, u: S, time: float = 0.0) -> Float[Array, "*batch statistics noises"]:
         """B with B Bᵀ = diffusion(u)."""
-        return self._each(u, lambda model, sgd, u: model.diffusion_factor(u, sgd))
+        return self._each(Process.diffusion_factor, u, time)
 
-    def one_step_moments(self, u: S, dim: int) -> OneStepMoments:
+    def one_step_moments(self, u: S, dim: int, time: float = 0.0) -> OneStepMoments:
         """Mean and covariance of the increment in one SGD step, exact at finite ``dim``.
 
         ``mean / delta`` tends to ``drift`` and ``step * covariance / delta**2`` to ``diffusion``.
-        """
-        size = jnp.asarray(float(_validate.integer("dim", dim, self.model.minimum_dim)))
-        return self._each(u, lambda model, sgd, u: model.one_step_moments(u, sgd, size))
+        For batches of more than one sample the covariance has a relative error of order 1/dim.
 
-    def _each(self, u: S, function: Callable[..., PyTree]) -> PyTree:
-        """Apply a function of one state over all batch axes of ``u``."""
+        Raises:
+            ValueError: if the model knows none, or for batches under ``spherical``.
+        """
+        size = jnp.asarray(float(_validate.integer("dim", dim, self.process.minimum_dim)))
+        return self._each(Process.one_step_moments, u, size, time)
+
+    def _check_autonomous(self, what: str) -> None:
+        if not self.process.autonomous:
+            raise ValueError(
+                f"schedule={self.sgd.schedule!r}: {what} is for drifts that do not change with "
+                "time; use a constant step."
+            )
+
+    def _each(self, method: Callable[..., PyTree], u: S, *arguments: Any) -> PyTree:
+        """A method of the process over all batch axes of ``u``, as one compiled program."""
         if not is_traced(u):  # inside jit or vmap there are no values to check
-            self.model.check_state(u, self.sgd)
-        for _ in u.batch_shape:
-            function = _over_leading_axis(function)
-        return function(dynamic(self.model), dynamic(self.sgd), u)
+            self.process.check_state(u)
+        arguments = tuple(jnp.asarray(x, float) for x in arguments)
+        return _over_batch(dynamic(self.process), method, u, arguments)
 
     # -- what follows from it ------------------------------------------------------------------
 
@@ -122,12 +145,12 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
         """
-        self.model.check_state(u0, self.sgd)
+        self.process.check_state(u0)
         times = flow.check_times(times)
         default = flow.default_tolerances(self.model)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
-        return flow.solve(self.model, self.sgd, u0, times, rtol, atol)
+        return flow.solve(self.process, u0, times, rtol, atol)
 
     def fixed_points(
         self, method: str = "auto", *, starts: int = 512, seed: int = 0
@@ -150,7 +173,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: for an unknown method, or "formula" where the model has none.
         """
-        return fixed_points.find(self.model, self.sgd, method, starts, seed)
+        self._check_autonomous("fixed_points")
+        return fixed_points.find(self.process, method, starts, seed)
 
     def basin_probabilities(
         self,
@@ -183,8 +207,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             Probabilities with standard errors, and the fraction that rests nowhere known.
 
         Raises:
-            ValueError: for bad input, as ``simulate``.
+            ValueError: for bad input, as ``simulate``, or a schedule.
         """
+        self._check_autonomous("basin_probabilities")
         # The engines stand above the limits; this method is where people look for it.
         from sgdlimits.analysis.basins import basin_probabilities
 
@@ -201,7 +226,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
         """
-        self.model.check_state(u_star, self.sgd)
+        self._check_autonomous("linearise")
+        self.process.check_state(u_star)
         if u_star.batch_shape != ():
             raise ValueError(
                 f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."
@@ -212,10 +238,10 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 f"u_star={u_star!r} is no fixed point: |drift| = {speed:.3g} exceeds "
                 f"tolerance={tolerance!r}. Take one from fixed_points()."
             )
-        walls = self.model.constraints(u_star, self.sgd)
+        walls = self.process.constraints(u_star)
         onto = jnp.asarray(walls.projector)
         return OrnsteinUhlenbeck(
-            drift=jacobian(self.model, self.sgd, u_star) @ onto,
+            drift=jacobian(self.process, u_star) @ onto,
             diffusion=onto @ self.diffusion(u_star) @ onto.T,
             names=self.names,
             pinned=walls.normals,
@@ -237,11 +263,21 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             ValueError: if a name is unknown, or the drift of the magnified statistics does not
                 vanish at the centre (the set is not invariant), so that no limit exists.
         """
-        return RescaledDynamics.create(self.model, self.sgd, scaled, centre, dim)
+        self._check_autonomous("rescale")
+        return RescaledDynamics.create(self.process, scaled, centre, dim)
 
 
-def _over_leading_axis(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    return jax.vmap(function, in_axes=(None, None, 0))
+@eqx.filter_jit
+def _over_batch(
+    process: Process,
+    method: Callable[..., PyTree],
+    u: AbstractStatistics,
+    arguments: tuple[Array, ...],
+) -> PyTree:
+    function = lambda u: method(process, u, *arguments)  # noqa: E731
+    for _ in u.batch_shape:
+        function = jax.vmap(function)
+    return function(u)
 
 
 def effective_dynamics(
@@ -253,8 +289,4 @@ def effective_dynamics(
         TypeError: if an argument is not a model or an algorithm.
         ValueError: if the model has no such algorithm.
     """
-    sgd = OnlineSGD() if sgd is None else sgd
-    check_model(model)
-    if not isinstance(sgd, OnlineSGD):
-        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
-    return EffectiveDynamics(model, sgd)
+    return EffectiveDynamics(model, OnlineSGD() if sgd is None else sgd)

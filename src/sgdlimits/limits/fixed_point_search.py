@@ -12,10 +12,9 @@ import optimistix
 from jaxtyping import Array, Bool, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import flow, stability
 from sgdlimits.limits.vector_field import drift_vector
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.fixed_sets import FixedSet
 
@@ -31,45 +30,45 @@ _NEIGHBOURS = 12  # roots that each root is joined with, if a path of roots lead
 _BETWEEN = 5  # points of that path
 
 
-def search(model: AbstractModel[S], sgd: OnlineSGD, starts: int, seed: int) -> list[FixedSet]:
+def search(process: Process[S], starts: int, seed: int) -> list[FixedSet]:
     """Newton from ``starts`` random points; connected roots are reported as one set."""
-    points = model.search_points(np.random.default_rng(seed), starts, sgd).vector
+    points = process.search_points(np.random.default_rng(seed), starts).vector
     # Newton finds unstable points too, the flow finds attracting ones from far away.
-    points = jnp.concatenate([points, _follow(model, sgd, points[::2])])
-    roots, converged = _newton(dynamic(model), dynamic(sgd), points)
-    found = _distinct(model, sgd, np.asarray(roots)[np.asarray(converged)])
+    points = jnp.concatenate([points, _follow(process, points[::2])])
+    roots, converged = _newton(dynamic(process), points)
+    found = _distinct(process, np.asarray(roots)[np.asarray(converged)])
     if not len(found):
         return []
-    dimensions = np.array([_nullity(model, sgd, y) for y in found])
+    dimensions = np.array([_nullity(process, y) for y in found])
     sets = []
-    for group in _groups(model, sgd, found, dimensions):
-        sets.append(_fixed_set(model, sgd, found[group], dimensions[group]))
+    for group in _groups(process, found, dimensions):
+        sets.append(_fixed_set(process, found[group], dimensions[group]))
     return sets
 
 
-def _follow(model: AbstractModel, sgd: OnlineSGD, starts: Array) -> Array:
+def _follow(process: Process, starts: Array) -> Array:
     """The starts a while later; unmoved where that is too much work."""
-    rates = _all_rates(dynamic(model), dynamic(sgd), starts)
+    rates = _all_rates(dynamic(process), starts)
     time = _FOLLOWED / float(jnp.median(jnp.max(jnp.abs(rates), axis=(1, 2))))
     ends = flow.solve_vectors(
-        dynamic(model), dynamic(sgd), starts, jnp.asarray([time]), 1e-8, 1e-10, _MOST_STEPS
+        dynamic(process), starts, jnp.asarray([time]), 1e-8, 1e-10, _MOST_STEPS
     )[0]
     return jnp.where(jnp.isfinite(ends).all(1, keepdims=True), ends, starts)
 
 
 @eqx.filter_jit
-def _all_rates(model: AbstractModel, sgd: OnlineSGD, states: Array) -> Array:
-    return jax.vmap(jax.jacfwd(partial(drift_vector, model, sgd)))(states)
+def _all_rates(process: Process, states: Array) -> Array:
+    return jax.vmap(jax.jacfwd(partial(drift_vector, process)))(states)
 
 
 @eqx.filter_jit
 def _newton(
-    model: AbstractModel, sgd: OnlineSGD, starts: Float[Array, "starts statistics"]
+    process: Process, starts: Float[Array, "starts statistics"]
 ) -> tuple[Float[Array, "starts statistics"], Bool[Array, " starts"]]:
     # The pseudo-inverse keeps Newton's steps finite at degenerate roots and on continua of them.
     solver = optimistix.Newton(rtol=1e-12, atol=1e-13, linear_solver=lineax.SVD())
 
-    field = partial(drift_vector, model, sgd)
+    field = partial(drift_vector, process)
     # In units of the largest rate, so that one absolute tolerance fits slow and fast dynamics.
     fastest = jnp.max(jnp.abs(jax.vmap(jax.jacfwd(field))(starts)))
 
@@ -82,32 +81,30 @@ def _newton(
     return jax.vmap(one)(starts)
 
 
-def _distinct(model: AbstractModel, sgd: OnlineSGD, roots: np.ndarray) -> np.ndarray:
+def _distinct(process: Process, roots: np.ndarray) -> np.ndarray:
     roots = np.where(np.abs(roots) < _SNAP, 0.0, roots)
     found = np.empty((0, roots.shape[1]))
     for y in roots:
         new = not len(found) or np.abs(found - y).max(1).min() > _SAME
-        if new and _is_root(model, sgd, y):
+        if new and _is_root(process, y):
             found = np.concatenate([found, y[None]])
     return found
 
 
 @eqx.filter_jit
-def _field_and_rates(model: AbstractModel, sgd: OnlineSGD, y: Array) -> tuple[Array, Array]:
-    field = partial(drift_vector, model, sgd)
+def _field_and_rates(process: Process, y: Array) -> tuple[Array, Array]:
+    field = partial(drift_vector, process)
     return field(y), jax.jacfwd(field)(y)
 
 
-def _is_root(model: AbstractModel, sgd: OnlineSGD, y: np.ndarray) -> bool:
+def _is_root(process: Process, y: np.ndarray) -> bool:
     if not np.isfinite(y).all():
         return False
     try:
-        model.check_state(model.template.with_vector(jnp.asarray(y)), sgd)
+        process.check_state(process.template.with_vector(jnp.asarray(y)))
     except ValueError:  # a zero of the formulas outside the domain of the statistics
         return False
-    residual, rates = map(
-        np.asarray, _field_and_rates(dynamic(model), dynamic(sgd), jnp.asarray(y))
-    )
+    residual, rates = map(np.asarray, _field_and_rates(dynamic(process), jnp.asarray(y)))
     # How far the root still is, by Newton's step: the drift alone says little at a degenerate root.
     step = np.linalg.lstsq(rates, residual, rcond=1e-13)[0]
     small = np.abs(residual).max() <= _RESIDUAL * max(1.0, np.abs(rates).max())
@@ -117,16 +114,14 @@ def _is_root(model: AbstractModel, sgd: OnlineSGD, y: np.ndarray) -> bool:
 # -- continua --------------------------------------------------------------------------------------
 
 
-def _nullity(model: AbstractModel, sgd: OnlineSGD, y: np.ndarray) -> int:
+def _nullity(process: Process, y: np.ndarray) -> int:
     """Neutral directions at a root, not counting walls."""
-    _, rates = _field_and_rates(dynamic(model), dynamic(sgd), jnp.asarray(y))
+    _, rates = _field_and_rates(dynamic(process), jnp.asarray(y))
     values = np.linalg.svd(np.asarray(rates), compute_uv=False)
     return int((values < _FLAT * values[0]).sum())
 
 
-def _groups(
-    model: AbstractModel, sgd: OnlineSGD, roots: np.ndarray, dimensions: np.ndarray
-) -> list[np.ndarray]:
+def _groups(process: Process, roots: np.ndarray, dimensions: np.ndarray) -> list[np.ndarray]:
     """Index sets of roots that paths of roots connect."""
     parent = list(range(len(roots)))
 
@@ -138,7 +133,7 @@ def _groups(
     if (dimensions > 0).any():
         for _ in range(2):  # near roots first, then the remaining groups with each other
             pairs = _candidates(roots, dimensions, np.array([top(i) for i in range(len(roots))]))
-            joined = _connected(model, sgd, roots, pairs)
+            joined = _connected(process, roots, pairs)
             for i, j in pairs[joined].tolist():
                 parent[top(i)] = top(j)
     tops = np.array([top(i) for i in range(len(roots))])
@@ -155,22 +150,18 @@ def _candidates(roots: np.ndarray, dimensions: np.ndarray, group: np.ndarray) ->
     return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
-def _connected(
-    model: AbstractModel, sgd: OnlineSGD, roots: np.ndarray, pairs: np.ndarray
-) -> np.ndarray:
+def _connected(process: Process, roots: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Whether the segment between two roots, moved onto the zeros of the drift, is unbroken."""
     result = [
-        np.asarray(_paths(dynamic(model), dynamic(sgd), jnp.asarray(roots[part])))
+        np.asarray(_paths(dynamic(process), jnp.asarray(roots[part])))
         for part in np.array_split(pairs, max(1, len(pairs) // 256))
     ]
     return np.concatenate(result) if result else np.zeros(0, dtype=bool)
 
 
 @eqx.filter_jit
-def _paths(
-    model: AbstractModel, sgd: OnlineSGD, ends: Float[Array, "pairs 2 statistics"]
-) -> Bool[Array, " pairs"]:
-    field = partial(drift_vector, model, sgd)
+def _paths(process: Process, ends: Float[Array, "pairs 2 statistics"]) -> Bool[Array, " pairs"]:
+    field = partial(drift_vector, process)
 
     def project(y: Array, _: None) -> tuple[Array, None]:
         step = jnp.linalg.lstsq(jax.jacfwd(field)(y), field(y), rcond=1e-9)[0]
@@ -189,19 +180,17 @@ def _paths(
     return jax.vmap(one)(ends)
 
 
-def _fixed_set(
-    model: AbstractModel[S], sgd: OnlineSGD, members: np.ndarray, dimensions: np.ndarray
-) -> FixedSet:
+def _fixed_set(process: Process[S], members: np.ndarray, dimensions: np.ndarray) -> FixedSet:
     """The set's most generic member stands for it; it is stable if none of the others is left."""
     dimension = int(dimensions.max())
     if dimension == 0:
-        return FixedSet(model.template.with_vector(jnp.asarray(members[0])))
+        return FixedSet(process.template.with_vector(jnp.asarray(members[0])))
     generic = members[dimensions == dimension]
     centre = generic[np.argmin(np.linalg.norm(generic - members.mean(0), axis=1))]
     edge = members[np.argsort(dimensions, kind="stable")][:8]
     stable = all(
-        stability.stays(model, sgd, u, stability.linear(model, sgd, u), int(dimension))
-        for u in (model.template.with_vector(jnp.asarray(y)) for y in edge)
+        stability.stays(process, u, stability.linear(process, u), int(dimension))
+        for u in (process.template.with_vector(jnp.asarray(y)) for y in edge)
     )
 
     def distance(u: AbstractStatistics) -> np.ndarray:
@@ -209,5 +198,5 @@ def _fixed_set(
         return np.linalg.norm(y - members, axis=-1).min(-1)
 
     return FixedSet(
-        model.template.with_vector(jnp.asarray(centre)), dimension, stable, distance=distance
+        process.template.with_vector(jnp.asarray(centre)), dimension, stable, distance=distance
     )

@@ -7,10 +7,9 @@ import equinox as eqx
 import numpy as np
 
 from sgdlimits import _validate
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import fixed_point_search, stability
 from sgdlimits.limits.vector_field import check_jacobian
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.fixed_sets import FixedSet
 
@@ -61,31 +60,30 @@ class FixedPoint(eqx.Module, Generic[S]):
         return f"FixedPoint({label}{self.statistics}, {name}{size}, eigenvalues={values})"
 
 
-def find(
-    model: AbstractModel[S], sgd: OnlineSGD, method: str, starts: int, seed: int
-) -> list[FixedPoint[S]]:
+def find(process: Process[S], method: str, starts: int, seed: int) -> list[FixedPoint[S]]:
     """``EffectiveDynamics.fixed_points``."""
     _validate.one_of("method", method, _METHODS)
     starts = _validate.integer("starts", starts, 1)
     seed = _validate.integer("seed", seed, 0)
-    known = None if method == "search" else model.known_fixed_points(sgd)
+    known = None if method == "search" else process.known_fixed_points()
     if known is None and method == "formula":
         raise ValueError(
-            f"method='formula': {type(model).__name__} has no formula here; use method='search'."
+            f"method='formula': {type(process.model).__name__} has no formula here; use "
+            "method='search'."
         )
     if known is None:
-        check_jacobian(model)  # before a long search
-    sets = fixed_point_search.search(model, sgd, starts, seed) if known is None else known
+        check_jacobian(process.model)  # before a long search
+    sets = fixed_point_search.search(process, starts, seed) if known is None else known
     sets = sorted(
         sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
     )
-    return [_describe(model, sgd, one) for one in sets]
+    return [_describe(process, one) for one in sets]
 
 
-def _describe(model: AbstractModel[S], sgd: OnlineSGD, one: FixedSet) -> FixedPoint[S]:
+def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:
     u = one.statistics
-    local = stability.linear(model, sgd, u)
-    attracting = stability.stays(model, sgd, u, local, one.dimension)
+    local = stability.linear(process, u)
+    attracting = stability.stays(process, u, local, one.dimension)
     stable = attracting if one.stable is None else one.stable
     return FixedPoint(
         u,

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
@@ -69,8 +69,7 @@ def integrate(
 
 @eqx.filter_jit
 def solve_vectors(
-    model: AbstractModel,
-    sgd: OnlineSGD,
+    process: Process,
     y0: Float[Array, "batch statistics"],
     times: Float[Array, " times"],
     rtol: float,
@@ -80,16 +79,15 @@ def solve_vectors(
     """The ODE from every row of ``y0``."""
 
     def one(y: Array) -> Array:
-        return integrate(lambda t, y: drift_vector(model, sgd, y), y, times, rtol, atol, most_steps)
+        field = lambda t, y: drift_vector(process, y, t)  # noqa: E731
+        return integrate(field, y, times, rtol, atol, most_steps)
 
     return jax.vmap(one, out_axes=1)(y0)
 
 
-def solve(
-    model: AbstractModel[S], sgd: OnlineSGD, u0: S, times: np.ndarray, rtol: float, atol: float
-) -> S:
+def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:
     """``EffectiveDynamics.solve`` after its arguments are checked."""
     y0 = u0.vector
     flat = y0.reshape(-1, y0.shape[-1])
-    path = solve_vectors(dynamic(model), dynamic(sgd), flat, jnp.asarray(times), rtol, atol)
+    path = solve_vectors(dynamic(process), flat, jnp.asarray(times), rtol, atol)
     return u0.with_vector(path.reshape(len(times), *y0.shape))

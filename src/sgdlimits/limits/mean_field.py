@@ -16,20 +16,20 @@ p^-1/2 + d^-1/2.
 """
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.expectations.activations import Polynomial
+from sgdlimits.expectations.pairs.base import Smoothed
 from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, TruncatedGauss
 from sgdlimits.expectations.small_linalg import solve_lower
-from sgdlimits.expectations.smoothing import Smoothed, smooth
+from sgdlimits.expectations.smoothing import smooth
 from sgdlimits.expectations.two_point import two_point
 from sgdlimits.models.committee import Committee
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -107,11 +107,11 @@ class MeanField(eqx.Module):
         _validate.boolean("self_term", self.self_term)
 
     def drift(
-        self, model: Committee, u: MeanFieldStatistics, sgd: OnlineSGD
+        self, process: Process, u: MeanFieldStatistics, time: Array | float = 0.0
     ) -> MeanFieldStatistics:
-        """du/dt of one state."""
-        p = model.width
-        layer = u.v if model.train_second_layer else jnp.asarray(model.second_layer)
+        """du/dt of one state of a committee, per unit of nominal time."""
+        model, algorithm = cast(Committee, process.model), process.algorithm
+        p, layer = model.width, model.layer(u)
         seen, projected = _see(model, u, layer), _inside(model, u)
         pull = seen.sigma.slope * (seen.weight * seen.error)
         dM = layer[:, None] / p * (pull @ seen.teacher)
@@ -119,14 +119,23 @@ class MeanField(eqx.Module):
         dv = seen.sigma.value @ (seen.weight * seen.error) / p
         if self.self_term:
             dv, dM, dq = self._without_itself(model, u, layer, seen, (dv, dM, dq), projected)
+        # From the gradient's pull to what the algorithm does with it.
+        factor = algorithm.factor(time)
+        a, b = algorithm.rule.rates(time)
+        dM = a * u.M - b * (dM - model.ridge * u.M)
+        dq = 2 * a * u.q - b * (dq - 2 * model.ridge * u.q)
         if self.noise:
             squared = seen.weight * (seen.error**2 + model.noise)
-            dq = dq + sgd.step * (layer / p) ** 2 * (seen.sigma.slope2 @ squared)
-        if sgd.spherical:
+            step = b * b * factor * algorithm.step / algorithm.batch
+            dq = dq + step * (layer / p) ** 2 * (seen.sigma.slope2 @ squared)
+        if algorithm.spherical:
             grow = dq + 2 * jnp.sum(solve_lower(model.root, dM.T).T * _B(model, u), axis=1)
             dM, dq = dM - u.M * grow[:, None] / 2, dq - u.q * grow
-        dv = sgd.second_layer_rate * dv if model.train_second_layer else u.v
-        return MeanFieldStatistics(dv, dM, dq)
+        if model.train_second_layer:
+            dv = algorithm.second_layer_rate * (a * u.v - b * (dv - model.ridge * u.v))
+        else:
+            dv = u.v
+        return MeanFieldStatistics(factor * dv, factor * dM, factor * dq)
 
     def _without_itself(self, model, u, layer, seen, rates, projected):
         """Replace the smoothed copy of neuron i in its own error by the neuron itself."""
@@ -142,7 +151,7 @@ class MeanField(eqx.Module):
 
     def risk(self, model: Committee, u: MeanFieldStatistics) -> Float[Array, ""]:
         """E[(y - f)^2]/2 of one state."""
-        layer = u.v if model.train_second_layer else jnp.asarray(model.second_layer)
+        layer = model.layer(u)
         seen = _see(model, u, layer)
         total = seen.weight @ seen.error**2 + model.noise
         if self.self_term:
@@ -191,9 +200,9 @@ def _see(model: Committee, u: MeanFieldStatistics, layer: Array) -> _Seen:
 def _rule(model: Committee) -> AbstractRule:
     """Nodes for zeta: exact for polynomials."""
     k = model.teacher_width
-    degrees = [x.degree for x in (model.student, model.teacher) if isinstance(x, Polynomial)]
-    if len(degrees) == 2:
-        return TruncatedGauss(k, math.ceil((degrees[0] + max(degrees)) / 2))
+    ours, theirs = model.student.degree, model.teacher.degree
+    if ours is not None and theirs is not None:
+        return TruncatedGauss(k, math.ceil((ours + max(ours, theirs)) / 2))
     if k in _ORDERS:
         return TruncatedGauss(k, _ORDERS[k][len(model.teacher.kinks) > 0])
     return QuasiMonteCarlo(k, 10)

@@ -19,11 +19,10 @@ from jaxtyping import Array, Float
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import flow
-from sgdlimits.limits.diffusion import AbstractDiffusion
+from sgdlimits.limits.diffusion import AbstractDiffusion, Time
 from sgdlimits.limits.vector_field import drift_vector
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
@@ -38,8 +37,7 @@ class RescaledDynamics(AbstractDiffusion[S]):
     sqrt(dim)*(u - centre). Time is unchanged. Without ``dim``: the limit dim -> infinity.
     """
 
-    model: AbstractModel[S]
-    sgd: OnlineSGD
+    process: Process[S]
     scaled: tuple[bool, ...] = eqx.field(static=True)
     centre: Float[Array, " statistics"]
     dim: float | None
@@ -47,14 +45,13 @@ class RescaledDynamics(AbstractDiffusion[S]):
     @classmethod
     def create(
         cls,
-        model: AbstractModel[S],
-        sgd: OnlineSGD,
+        process: Process[S],
         names: tuple[str, ...],
         centre: S | None,
         dim: int | None,
     ) -> "RescaledDynamics[S]":
         """``EffectiveDynamics.rescale``."""
-        template = model.template
+        template = process.template
         if not names:
             raise ValueError(f"scaled=(): expected at least one of {template.names}.")
         for name in names:
@@ -63,16 +60,16 @@ class RescaledDynamics(AbstractDiffusion[S]):
         origin = template.vector if centre is None else centre.vector
         origin = jnp.where(jnp.asarray(mask), origin, 0.0)
         if dim is not None:
-            return cls(model, sgd, mask, origin, float(_validate.integer("dim", dim, 1)))
-        result = cls(model, sgd, mask, origin, None)
+            return cls(process, mask, origin, float(_validate.integer("dim", dim, 1)))
+        result = cls(process, mask, origin, None)
         result._check_invariant()
         return result
 
     def _check_invariant(self) -> None:
-        points = self.model.search_points(np.random.default_rng(0), 16, self.sgd).vector
-        model, sgd = dynamic(self.model), dynamic(self.sgd)
+        points = self.process.search_points(np.random.default_rng(0), 16).vector
+        process = dynamic(self.process)
         on_set = jnp.where(jnp.asarray(self.scaled), self.centre, points)
-        drift = jax.vmap(lambda y: drift_vector(model, sgd, y))(on_set)
+        drift = jax.vmap(lambda y: drift_vector(process, y))(on_set)
         worst = float(jnp.max(jnp.abs(jnp.where(jnp.asarray(self.scaled), drift, 0.0))))
         if not worst <= _INVARIANCE:
             raise ValueError(
@@ -84,7 +81,7 @@ class RescaledDynamics(AbstractDiffusion[S]):
     @property
     def scaled_names(self) -> tuple[str, ...]:
         """Names of the magnified statistics."""
-        return tuple(n for n, s in zip(self.model.template.names, self.scaled, strict=True) if s)
+        return tuple(n for n, s in zip(self.process.template.names, self.scaled, strict=True) if s)
 
     def _centre_text(self) -> str:
         values = [float(c) for c, s in zip(self.centre, self.scaled, strict=True) if s]
@@ -95,7 +92,7 @@ class RescaledDynamics(AbstractDiffusion[S]):
         """Names of the coordinates; scaled ones carry their magnification."""
         return tuple(
             f"sqrt(dim)*{name}" if scaled else name
-            for name, scaled in zip(self.model.template.names, self.scaled, strict=True)
+            for name, scaled in zip(self.process.template.names, self.scaled, strict=True)
         )
 
     # -- coefficients --------------------------------------------------------------------------
@@ -109,23 +106,27 @@ class RescaledDynamics(AbstractDiffusion[S]):
         factor = _over_batch(self._dynamic().factor, u.vector)
         return factor @ jnp.swapaxes(factor, -1, -2)
 
-    def drift_vector(self, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+    def drift_vector(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, " statistics"]:
         """Drift of one state, in the order of ``names``."""
         mask = jnp.asarray(self.scaled)
         if self.dim is not None:
-            h = drift_vector(self.model, self.sgd, self._point(y))
+            h = drift_vector(self.process, self._point(y), time)
             return jnp.where(mask, jnp.sqrt(self.dim) * h, h)
         h, tangent = jax.jvp(
-            lambda point: drift_vector(self.model, self.sgd, point),
+            lambda point: drift_vector(self.process, point, time),
             (self._point(y),),
             (jnp.where(mask, y, 0.0),),
         )
         return jnp.where(mask, tangent, h)
 
-    def factor(self, y: Float[Array, " statistics"]) -> Float[Array, "statistics noises"]:
+    def factor(
+        self, y: Float[Array, " statistics"], time: Time = 0.0
+    ) -> Float[Array, "statistics noises"]:
         """Noise factor of one state; rows of macroscopic statistics vanish."""
-        point = self.model.admissible(self.model.template.with_vector(self._point(y)))
-        factor = self.model.diffusion_factor(point, self.sgd)
+        point = self.process.model.admissible(self.process.template.with_vector(self._point(y)))
+        factor = self.process.diffusion_factor(point, time)
         return jnp.where(jnp.asarray(self.scaled)[:, None], factor, 0.0)
 
     def _point(self, y: Array) -> Array:
@@ -191,10 +192,10 @@ def _gaussian_path(
 
     def field(t: Array, packed: Array) -> Array:
         y, c = packed[:n], packed[n:].reshape(n, n)
-        a = jax.jacfwd(dynamics.drift_vector)(y)
+        a = jax.jacfwd(lambda y: dynamics.drift_vector(y, t))(y)
         # Only the scaled block fluctuates, so derivatives along macroscopic directions meet zeros.
-        b = dynamics.factor(y)
-        return jnp.concatenate([dynamics.drift_vector(y), (a @ c + c @ a.T + b @ b.T).ravel()])
+        b = dynamics.factor(y, t)
+        return jnp.concatenate([dynamics.drift_vector(y, t), (a @ c + c @ a.T + b @ b.T).ravel()])
 
     start = jnp.concatenate([y0, covariance.ravel()])
     return flow.integrate(field, start, times, 1e-10, 1e-12)

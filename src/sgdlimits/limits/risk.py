@@ -31,6 +31,8 @@ def risk(
         TypeError, ValueError: for statistics that do not fit, or a model without excess risk.
     """
     check_model(model)
+    if not model.has_risk:
+        raise ValueError(f"{type(model).__name__} does not say its risk.")
     _validate.boolean("excess", excess)
     if not isinstance(statistics, model.statistics_class):
         name = model.statistics_class.__name__

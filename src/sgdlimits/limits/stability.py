@@ -9,10 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import flow
 from sgdlimits.limits.vector_field import drift_vector, jacobian
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
@@ -37,11 +36,11 @@ class Linear(NamedTuple):
         return vectors[len(vectors) - dimension :]
 
 
-def linear(model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics) -> Linear:
+def linear(process: Process, u: AbstractStatistics) -> Linear:
     """Jacobian and eigenvalues at a fixed point."""
-    walls = model.constraints(u, sgd)
+    walls = process.constraints(u)
     projector, count = walls.projector, len(walls.normals)
-    rates = np.asarray(jacobian(model, sgd, u)) @ projector
+    rates = np.asarray(jacobian(process, u)) @ projector
     basis = _image(projector)  # the projection alone has a zero for every wall: leave those out
     inside = np.linalg.lstsq(basis, rates @ basis, rcond=None)[0] if count else rates
     values = np.linalg.eigvals(inside)
@@ -56,39 +55,36 @@ def _image(projector: np.ndarray) -> np.ndarray:
     return left[:, values > 0.5]  # an oblique projector's nonzero singular values are at least 1
 
 
-def stays(
-    model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics, local: Linear, dimension: int
-) -> bool:
+def stays(process: Process, u: AbstractStatistics, local: Linear, dimension: int) -> bool:
     """By the eigenvalues, but for ``dimension`` neutral ones; where more vanish, by the flow."""
     rest = local.eigenvalues[dimension:]
     leading = rest[0].real if rest.size else -np.inf
-    smooth = _is_smooth(model, sgd, u, local)
+    smooth = _is_smooth(process, u, local)
     if smooth and abs(leading) > _NEUTRAL:
         return bool(leading < 0)
     centre = np.asarray(u.vector)
     if dimension or not smooth:
-        return not _leaves_in_time(model, sgd, centre, local)
-    return not _leaves(model, sgd, centre)
+        return not _leaves_in_time(process, centre, local)
+    return not _leaves(process, centre)
 
 
-def _is_smooth(model: AbstractModel, sgd: OnlineSGD, u: AbstractStatistics, local: Linear) -> bool:
+def _is_smooth(process: Process, u: AbstractStatistics, local: Linear) -> bool:
     """Whether the drift has the derivative that was computed, on both sides of every coordinate."""
     moves = _TRIAL * np.concatenate([local.projector.T, -local.projector.T])
     states = jnp.asarray(np.asarray(u.vector) + moves)
-    found = np.asarray(_drifts(dynamic(model), dynamic(sgd), states))
+    found = np.asarray(_drifts(dynamic(process), states))
     scale = 1 + np.abs(local.rates).max()
     return bool(np.abs(found - moves @ local.rates.T).max() <= 1e-2 * _TRIAL * scale)
 
 
 @eqx.filter_jit
-def _drifts(model: AbstractModel, sgd: OnlineSGD, states: Array) -> Array:
-    return jax.vmap(lambda y: drift_vector(model, sgd, y))(states)
+def _drifts(process: Process, states: Array) -> Array:
+    return jax.vmap(lambda y: drift_vector(process, y))(states)
 
 
 @eqx.filter_jit
 def _furthest(
-    model: AbstractModel,
-    sgd: OnlineSGD,
+    process: Process,
     centre: Float[Array, " statistics"],
     starts: Float[Array, "starts statistics"],
     radius: float,
@@ -99,7 +95,7 @@ def _furthest(
     """
 
     def direction(y: Array) -> Array:
-        h = drift_vector(model, sgd, y)
+        h = drift_vector(process, y)
         return h / jnp.maximum(jnp.sqrt(jnp.sum(h * h)), 1e-300)
 
     def step(y: Array, _: None) -> tuple[Array, Array]:
@@ -110,31 +106,27 @@ def _furthest(
     return jax.vmap(lambda y: jnp.max(jax.lax.scan(step, y, length=400)[1]))(starts)
 
 
-def _leaves(model: AbstractModel, sgd: OnlineSGD, centre: np.ndarray) -> bool:
+def _leaves(process: Process, centre: np.ndarray) -> bool:
     """At an isolated smooth point."""
-    starts = _around(model, centre, _RADIUS)
+    starts = _around(process, centre, _RADIUS)
     if not len(starts):
         return False
-    distances = _furthest(
-        dynamic(model), dynamic(sgd), jnp.asarray(centre), jnp.asarray(starts), _RADIUS
-    )
+    distances = _furthest(dynamic(process), jnp.asarray(centre), jnp.asarray(starts), _RADIUS)
     # A Gram matrix that is perturbed at random may start further out than a radius.
     begin = np.maximum(np.linalg.norm(starts - centre, axis=-1), _RADIUS)
     return bool(np.nanmax(np.asarray(distances) / begin) > 5)
 
 
-def _leaves_in_time(
-    model: AbstractModel, sgd: OnlineSGD, centre: np.ndarray, local: Linear
-) -> bool:
+def _leaves_in_time(process: Process, centre: np.ndarray, local: Linear) -> bool:
     """On a continuum or at a kink: along it one drifts by the order of the displacement."""
-    starts = _around(model, centre, _RADIUS)[:_STARTS_IN_TIME]
+    starts = _around(process, centre, _RADIUS)[:_STARTS_IN_TIME]
     if not len(starts):
         return False
     # Growth at a hundredth of the fastest rate has left the neighbourhood by the longer time.
     longest = np.log(100) * 100 / max(np.abs(local.rates).max(), 1e-3)
     for time in (longest / 30, longest):
         ends = flow.solve_vectors(
-            dynamic(model), dynamic(sgd), jnp.asarray(starts), jnp.asarray([time]), 1e-8, 1e-10
+            dynamic(process), jnp.asarray(starts), jnp.asarray([time]), 1e-8, 1e-10
         )
         distances = np.linalg.norm(np.asarray(ends)[-1] - centre, axis=-1)
         if np.nanmax(distances) > 30 * _RADIUS:
@@ -142,8 +134,10 @@ def _leaves_in_time(
     return False
 
 
-def _around(model: AbstractModel, centre: np.ndarray, radius: float) -> np.ndarray:
+def _around(process: Process, centre: np.ndarray, radius: float) -> np.ndarray:
     """Random valid states at a distance of about ``radius``."""
     rng = np.random.default_rng(0)
-    around = model.neighbours(model.template.with_vector(jnp.asarray(centre)), rng, _STARTS, radius)
+    around = process.model.neighbours(
+        process.template.with_vector(jnp.asarray(centre)), rng, _STARTS, radius
+    )
     return np.asarray(around.vector)

@@ -7,30 +7,28 @@ import jax
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
 
 
 def drift_vector(
-    model: AbstractModel[S], sgd: OnlineSGD, y: Float[Array, " statistics"]
+    process: Process[S], y: Float[Array, " statistics"], time: Array | float = 0.0
 ) -> Float[Array, " statistics"]:
     """h in the coordinates ``names``."""
-    return model.drift(model.template.with_vector(y), sgd).vector
+    return process.drift(process.template.with_vector(y), time).vector
 
 
-def jacobian(
-    model: AbstractModel[S], sgd: OnlineSGD, u: S
-) -> Float[Array, "statistics statistics"]:
+def jacobian(process: Process[S], u: S) -> Float[Array, "statistics statistics"]:
     """Dh at one state, rows and columns in the order of ``names``.
 
     Raises:
         ValueError: if the model computes its drift in a way that has no derivative.
     """
-    check_jacobian(model)
-    return _jacobian(dynamic(model), dynamic(sgd), u.vector)
+    check_jacobian(process.model)
+    return _jacobian(dynamic(process), u.vector)
 
 
 def check_jacobian(model: AbstractModel) -> None:
@@ -43,6 +41,6 @@ def check_jacobian(model: AbstractModel) -> None:
 
 
 @eqx.filter_jit
-def _jacobian(model: AbstractModel, sgd: OnlineSGD, y: Array) -> Array:
-    y = model.interior(model.template.with_vector(y)).vector
-    return jax.jacfwd(lambda y: drift_vector(model, sgd, y))(y)
+def _jacobian(process: Process, y: Array) -> Array:
+    y = process.model.interior(process.template.with_vector(y)).vector
+    return jax.jacfwd(lambda y: drift_vector(process, y))(y)

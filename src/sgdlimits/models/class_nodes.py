@@ -1,10 +1,16 @@
-"""What a network on a mixture sees of one class: nodes, and affine functions of them."""
+"""What a network sees of the samples of one class: nodes, and affine functions of them."""
 
 from typing import NamedTuple
 
-from jaxtyping import Array
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from sgdlimits.expectations.rules import Nodes
+from sgdlimits.data.base import AbstractDataLaw
+from sgdlimits.expectations.rules import AbstractRule, Nodes
+from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.rows import coordinates
 
 
 class Affine(NamedTuple):
@@ -23,8 +29,79 @@ class Affine(NamedTuple):
 
 
 class ClassNodes(NamedTuple):
-    """Nodes of one class; their preactivations, and the mean of f given these."""
+    """Nodes of one class; the preactivations s there, and the mean of f given the node.
 
+    Labels that depend on f or on noise are functions of the node too: then z stands for f, s and
+    the noise, and f is exact. Otherwise z stands for s alone, and the rest of f is independent.
+    """
+
+    number: Array  # of the class
     nodes: Nodes
     s: Affine
     f: Affine
+    noise: Affine  # standard normals behind the label
+
+    def labels(
+        self, law: AbstractDataLaw, z: Float[Array, "coordinates nodes"]
+    ) -> Float[Array, "outputs _"]:
+        """At nodes, which are the last axis; one for all where it does not depend on them."""
+        if not law.labels_see_fields:
+            return law.label(self.number, self.f.mean, self.noise.mean)[:, None]
+        of_one = lambda f, z: law.label(self.number, f, z)  # noqa: E731
+        return jax.vmap(of_one, -1, -1)(self.f(z), self.noise(z))
+
+
+def node_count(law: AbstractDataLaw, width: int) -> int:
+    """Dimensions of the nodes."""
+    return width + (law.directions + law.label_noises if law.labels_see_fields else 0)
+
+
+def field_count(law: AbstractDataLaw, width: int) -> int:
+    """Dimensions of X that the nodes stand for."""
+    return width + (law.directions if law.labels_see_fields else 0)
+
+
+class Factors(NamedTuple):
+    """Fields of a class of deviation 1, as linear functions of standard normals."""
+
+    s: Float[Array, "width coordinates"]
+    f: Float[Array, "directions coordinates"]
+    noise: Float[Array, "label_noises coordinates"]
+
+
+def factors(law: AbstractDataLaw, u: Statistics, *, joint: bool | None = None) -> Factors:
+    """Of s = W Z, f = F Z and the label's noise, as functions of nodes.
+
+    ``joint``: the nodes stand for f, s and the noise, in this order; otherwise for s, and f is its
+    mean given s. Default: where labels depend on f.
+    """
+    if not (law.labels_see_fields if joint is None else joint):
+        root = cholesky(u.Q)
+        slope = solve_lower(root, u.M).T  # f = slope z + independent residual
+        return Factors(root, slope, jnp.zeros((law.label_noises, len(root))))
+    # The frame first: labels at the nodes are then the same at every state, and may jump.
+    root, B, rest = law.root, *coordinates(u, law.root)
+    (p, r), noises = B.shape, law.label_noises
+    f = jnp.concatenate([root, jnp.zeros((r, p + noises))], axis=1)
+    s = jnp.concatenate([B, cholesky(rest), jnp.zeros((p, noises))], axis=1)
+    return Factors(s, f, jnp.concatenate([jnp.zeros((noises, r + p)), jnp.eye(noises)], axis=1))
+
+
+def class_nodes(
+    law: AbstractDataLaw,
+    u: Statistics,
+    of: Factors,
+    rule: AbstractRule,
+    kinks: tuple[float, ...],
+    c: Array,
+    a: Float[Array, " directions"],
+    deviation: Array,
+) -> ClassNodes:
+    """Nodes of class ``c`` with mean coefficients ``a``, for what ``factors`` stand for."""
+    s = Affine(u.M @ a, deviation * of.s)
+    f = Affine(jnp.asarray(law.gram) @ a, deviation * of.f)
+    noise = Affine(jnp.zeros(law.label_noises), of.noise)
+    joint = of.s.shape[1] > of.s.shape[0]
+    all_of = (f, s, noise) if joint else (s,)
+    mean, factor = (jnp.concatenate(x) for x in zip(*all_of, strict=True))
+    return ClassNodes(c, rule.nodes(mean, factor, kinks), s, f, noise)

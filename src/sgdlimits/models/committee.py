@@ -12,7 +12,8 @@ The error e0 = f* - f = - sum_m w_m sigma_m(u_m), with u = (s, s*) ~ N(0, Omega)
 w = (v/p, -a/k), is all that the gradient g_i = -(v_i/p) sigma'(s_i) (e0 + sqrt(Delta) z) sees.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -20,34 +21,64 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.expectations.activations import (
-    AbstractActivation,
-    Polynomial,
-    hermite_coefficients,
-)
-from sgdlimits.expectations.four_point import (
-    Committee4,
-    has_formula,
-    slopes_and_squared_error,
-)
-from sgdlimits.expectations.rules import AbstractRule, TruncatedGauss, coarse_rule
-from sgdlimits.expectations.two_point import TwoPoint, matrix_two_point
-from sgdlimits.models import committee_increments, committee_squares
-from sgdlimits.models.base import OneStepMoments
-from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
-from sgdlimits.process.affine_step import Sample, advance
-from sgdlimits.process.spherical_limit import tangent, tangent_rows
-from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits import _validate
+from sgdlimits.data.base import Matrix
+from sgdlimits.data.teacher import Teacher
+from sgdlimits.expectations.activations import AbstractActivation, hermite_coefficients
+from sgdlimits.expectations.four_point import slopes_and_squared_error
+from sgdlimits.expectations.pairs import pair_of
+from sgdlimits.expectations.pairs.base import Committee4, FreeStep, Pair, TwoPoint
+from sgdlimits.expectations.rules import AbstractRule, coarse_rule
+from sgdlimits.expectations.two_point import matrix_two_point
+from sgdlimits.models import committee_increments
+from sgdlimits.models.base import PlainStep
+from sgdlimits.models.expectations import Expectations
+from sgdlimits.models.losses import squared
+from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.models.network import Network
 from sgdlimits.statistics import rows
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.overlaps import Coordinates, Statistics
 
-_SQUARE = (0.0, 0.0, 1.0)
 _HIGHEST_EXPONENT = 24
 
 
-class Committee(AbstractOverlapModel):
+class CommitteeOutput(eqx.Module):
+    """f = (1/p) sum_i v_i sigma(s_i), with v trained or fixed at ``second_layer``."""
+
+    student: AbstractActivation
+    second_layer: tuple[float, ...] = eqx.field(static=True)
+
+    def layer(self, v: Float[Array, " layer"]) -> Float[Array, " width"]:
+        """v, trained or fixed."""
+        return v if v.shape[0] else jnp.asarray(self.second_layer, v.dtype)
+
+    def __call__(self, v: Float[Array, " layer"], s: Float[Array, " width"]) -> Float[Array, ""]:
+        """f of one sample."""
+        return jnp.sum(self.layer(v) * self.student(s)) / len(self.second_layer)
+
+
+class CommitteeTarget(eqx.Module):
+    """y = (1/k) sum_r a_r sigma*(s*_r) + sqrt(Delta) z."""
+
+    teacher: AbstractActivation
+    second_layer: tuple[float, ...] = eqx.field(static=True)
+    noise: float
+
+    def clean(self, s: Float[Array, " directions"]) -> Float[Array, ""]:
+        """Without noise."""
+        a = jnp.asarray(self.second_layer, s.dtype)
+        return jnp.sum(a * self.teacher(s)) / len(self.second_layer)
+
+    def __call__(self, s: Float[Array, " directions"], z: Float[Array, ""]) -> Float[Array, ""]:
+        """y of one sample."""
+        return self.clean(s) + jnp.sqrt(jnp.asarray(self.noise, s.dtype)) * z
+
+
+class Committee(MultiIndexModel):
     """A student committee that learns from a teacher committee. Build one with ``committee``.
+
+    A ``MultiIndexModel`` on a ``Teacher`` with the squared loss, whose expectations have closed
+    forms where ``expectations.pairs`` knows the two activations.
 
     Args:
         student, teacher: activations sigma and sigma*.
@@ -59,44 +90,95 @@ class Committee(AbstractOverlapModel):
         train_second_layer: whether v moves, at rate step * second_layer_rate.
         rule: nodes in p + k dimensions for what has no formula: covariances of increments, and the
             noise term of mixed or general activations.
+        ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss, v if it is trained.
+
+    Raises:
+        TypeError, ValueError: for arguments that do not fit.
 
     Source: Saad and Solla (1995); Veiga et al. (2022); Arnaboldi et al. (2023). Drift exact by
     formula for two erf, two ReLU or two polynomials, covariance for two squares; else quadrature.
     """
 
-    student: AbstractActivation
-    teacher: AbstractActivation
-    width: int = eqx.field(static=True)
-    gram: tuple[tuple[float, ...], ...] = eqx.field(static=True)
-    second_layer: tuple[float, ...] = eqx.field(static=True)
-    teacher_second_layer: tuple[float, ...] = eqx.field(static=True)
-    noise: float
-    train_second_layer: bool = eqx.field(static=True)
-    rule: AbstractRule
-
     records_risk: ClassVar = True
+    has_mean_field: ClassVar = True
     citation: ClassVar = (
         "L. Arnaboldi, L. Stephan, F. Krzakala, B. Loureiro. From high-dimensional & mean-field "
         "dynamics to dimensionless ODEs: a unifying approach to SGD in two-layers networks. "
         "COLT 2023."
     )
 
+    def __init__(
+        self,
+        *,
+        student: AbstractActivation,
+        teacher: AbstractActivation,
+        width: int,
+        gram: Matrix,
+        second_layer: Sequence[float],
+        teacher_second_layer: Sequence[float],
+        noise: float,
+        train_second_layer: bool,
+        rule: AbstractRule,
+        ridge: float = 0.0,
+    ):
+        target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
+        self.data = Teacher(target, gram=gram)
+        output = CommitteeOutput(student, tuple(second_layer))
+        layer = width if train_second_layer else 0
+        self.network = Network(output, width=width, layer=layer, kinks=student.kinks)
+        self.loss = squared
+        self.ridge = _validate.nonnegative("ridge", ridge)
+        self.rule = rule
+
+    # -- what it was built from ----------------------------------------------------------------
+
     @property
-    def template(self) -> Statistics:
-        """Zeros."""
-        p, k = self.width, self.teacher_width
-        layer = p if self.train_second_layer else 0
-        return Statistics(jnp.zeros(layer), jnp.zeros((p, k)), jnp.zeros((p, p)))
+    def _output(self) -> CommitteeOutput:
+        return cast(CommitteeOutput, self.network.function)
+
+    @property
+    def _target(self) -> CommitteeTarget:
+        return cast(CommitteeTarget, cast(Teacher, self.data).label_function)
+
+    @property
+    def student(self) -> AbstractActivation:
+        """sigma."""
+        return self._output.student
+
+    @property
+    def teacher(self) -> AbstractActivation:
+        """sigma*."""
+        return self._target.teacher
+
+    @property
+    def gram(self) -> tuple[tuple[float, ...], ...]:
+        """P = F Fᵀ."""
+        return self.data.gram
+
+    @property
+    def second_layer(self) -> tuple[float, ...]:
+        """v where it is fixed, or where its training starts."""
+        return self._output.second_layer
+
+    @property
+    def teacher_second_layer(self) -> tuple[float, ...]:
+        """a."""
+        return self._target.second_layer
+
+    @property
+    def noise(self) -> float | Array:
+        """Delta."""
+        return self._target.noise
+
+    @property
+    def train_second_layer(self) -> bool:
+        """Whether v is trained."""
+        return self.layer_size > 0
 
     @property
     def teacher_width(self) -> int:
         """k."""
-        return len(self.gram)
-
-    @property
-    def root(self) -> Float[Array, "k k"]:
-        """Lower triangular R with P = R Rᵀ."""
-        return jnp.asarray(np.linalg.cholesky(np.array(self.gram)))
+        return self.data.directions
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -104,10 +186,9 @@ class Committee(AbstractOverlapModel):
         return tuple(sorted({*self.student.kinks, *self.teacher.kinks}))
 
     @property
-    def squares(self) -> bool:
-        """Whether both activations are s^2."""
-        pair = (self.student, self.teacher)
-        return all(isinstance(x, Polynomial) and x.coefficients == _SQUARE for x in pair)
+    def pair(self) -> Pair:
+        """What has closed forms."""
+        return pair_of(self.student, self.teacher)
 
     @property
     def information_exponent(self) -> int | None:
@@ -135,36 +216,17 @@ class Committee(AbstractOverlapModel):
         }
         return f"Committee({', '.join(f'{name}={value!r}' for name, value in parts.items())})"
 
-    # -- what is allowed -----------------------------------------------------------------------
-
-    def check_algorithm(self, sgd: OnlineSGD) -> None:
-        """A rate for the second layer only where it is trained."""
-        if not self.train_second_layer and sgd.second_layer_rate != 1.0:
-            raise ValueError(
-                f"second_layer_rate={sgd.second_layer_rate!r}: the second layer is fixed; build "
-                "the model with train_second_layer=True."
-            )
-
-    def check_state(self, u: Statistics, sgd: OnlineSGD) -> None:
-        """Rows of norm 1 where the algorithm keeps them so."""
-        self.check_statistics(u)
-        if sgd.spherical:
-            rows.check_unit_rows(u)
-
-    def constrained(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """Rows divided by their norms where the algorithm does so."""
-        return rows.unit_rows(u) if sgd.spherical else u
+    # -- derivatives ---------------------------------------------------------------------------
 
     @property
     def has_jacobian(self) -> bool:
         """Not where the noise term is a sum over nodes that cross kinks."""
-        formula = has_formula(self.student, self.teacher)
-        return formula or not self.kinks or self.rule.differentiable
+        return self.pair.exact or not self.kinks or self.rule.differentiable
 
     @property
     def differentiates_nodes(self) -> bool:
         """Without formula or kinks."""
-        return not self.kinks and not has_formula(self.student, self.teacher)
+        return not self.kinks and not self.pair.exact
 
     # -- teacher, student, error ---------------------------------------------------------------
 
@@ -174,30 +236,30 @@ class Committee(AbstractOverlapModel):
         The errors of rules were measured for bounded slopes. Here increments have heavier tails, so
         that more is asked for; and smooth activations keep their Gauss rules.
         """
-        if isinstance(self.rule, TruncatedGauss):
-            error = error / 5 if self.kinks else 0.0
-        else:
+        if self.rule.coarser() is None:  # Sobol points
             error = error / 2
+        else:
+            error = error / 5 if self.kinks else 0.0
         rule = coarse_rule(self.rule, error)
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
 
     @property
     def expectation_size(self) -> int:
-        """Nodes times statistics; squares have formulas."""
-        return 1 if self.squares else self.rule.count * len(self.template.names)
+        """Nodes times statistics; 1 where covariances have formulas."""
+        known = self.pair.increment_covariance is not None
+        return 1 if known else self.rule.count * len(self.template.names)
 
-    def layer(self, u: Statistics) -> Float[Array, " width"]:
-        """v, trained or fixed."""
-        return u.v if self.train_second_layer else jnp.asarray(self.second_layer)
+    def layer(self, u: Any) -> Float[Array, " width"]:
+        """v of a state, trained or fixed."""
+        return self._output.layer(u.v)
 
     def output(self, v: Array, s: Array) -> Float[Array, ""]:
         """f = (1/p) sum_i v_i sigma(s_i)."""
-        return jnp.sum(v * self.student(s)) / self.width
+        return self._output(v, s)
 
     def target(self, s: Array) -> Float[Array, ""]:
         """(1/k) sum_r a_r sigma*(s*_r), without noise."""
-        a = jnp.asarray(self.teacher_second_layer, s.dtype)
-        return jnp.sum(a * self.teacher(s)) / self.teacher_width
+        return self._target.clean(s)
 
     def signed_weights(self, u: Statistics) -> Float[Array, " fields"]:
         """w = (v/p, -a/k)."""
@@ -227,81 +289,14 @@ class Committee(AbstractOverlapModel):
         """Delta/2: the risk of the teacher itself."""
         return jnp.asarray(self.noise) / 2
 
-    # -- 1. the real SGD step ------------------------------------------------------------------
+    def sample_gradients(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
+        """(g, h): derivatives of the loss in s and v, without ridge."""
+        layer = self._output.layer(v)
+        error = (label[0] - self._output(v, s)) / self.width
+        h = -self.student(s) * error if self.train_second_layer else v
+        return -layer * self.student.slope(s) * error, h
 
-    def frame(self, dim: int) -> Float[Array, "directions dim"]:
-        """Rows with Gram matrix P."""
-        k = self.teacher_width
-        return jnp.zeros((k, dim)).at[:, :k].set(self.root)
-
-    def sgd_step(
-        self,
-        parameters: Parameters,
-        frame: Float[Array, "directions dim"],
-        key: Key[Array, ""],
-        sgd: OnlineSGD,
-        *,
-        literal: bool = False,
-    ) -> Parameters:
-        """theta - delta grad L; ``literal`` differentiates the loss in v and W themselves."""
-        v, W = parameters
-        dtype = W.dtype
-        layer = v if self.train_second_layer else jnp.asarray(self.second_layer, dtype)
-        key_x, key_z = jax.random.split(key)
-        x = jax.random.normal(key_x, frame.shape[1:], dtype)
-        # Both the preactivations and the update need x: without the barrier it is drawn twice.
-        x = jax.lax.optimization_barrier(x)
-        z = jax.random.normal(key_z, (), dtype)
-        y = self.target(frame @ x) + jnp.sqrt(jnp.asarray(self.noise, dtype)) * z
-        delta = jnp.asarray(sgd.delta(W.shape[1]), dtype)
-        if literal:
-            loss = lambda v, W: (y - self.output(v, W @ x)) ** 2 / 2  # noqa: E731
-            dv, dW = jax.grad(loss, argnums=(0, 1))(layer, W)
-            W = W - delta * dW
-        else:
-            g, dv = self._gradients(layer, W @ x, y)
-            W = W - delta * g[:, None] * x[None, :]
-        if sgd.spherical:
-            W = W / jnp.linalg.norm(W, axis=1, keepdims=True)
-        rate = delta * jnp.asarray(sgd.second_layer_rate, dtype)
-        return Parameters(v - rate * dv if self.train_second_layer else v, W)
-
-    def _gradients(self, v: Array, s: Array, y: Array) -> tuple[Array, Array]:
-        """(g, h): derivatives of the loss in s and v."""
-        error = (y - self.output(v, s)) / self.width
-        return -v * self.student.slope(s) * error, -self.student(s) * error
-
-    # -- 3. the exact chain --------------------------------------------------------------------
-
-    def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
-        """Two Gaussian blocks, the label noise and one chi-square a step."""
-        p, k = self.width, self.teacher_width
-        z = jax.random.normal(key, (k + p + 1 + constants.normals, steps))
-        return Sample(
-            e=z[:k].T,
-            xi=z[k : k + p].T,
-            outside=constants.from_normals(z[k + p + 1 :]),
-            label=z[k + p : k + p + 1].T,
-        )
-
-    def chain_step(
-        self, state: ChainState, noise: Sample, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> ChainState:
-        """One exact step; the rest stays positive semidefinite as a sum of squares."""
-        delta, (v, B, rest) = sgd.delta(dim), state
-        layer = v if self.train_second_layer else jnp.asarray(self.second_layer)
-        y = self.target(self.root @ noise.e) + jnp.sqrt(self.noise) * noise.label[0]
-        B, rest, h = advance(
-            B, rest, noise, lambda s: self._gradients(layer, s, y), delta, jnp.ones(())
-        )
-        if sgd.spherical:
-            scale = jax.lax.rsqrt(jnp.sum(B * B, axis=1) + jnp.diagonal(rest))
-            B, rest = B * scale[:, None], rest * scale[:, None] * scale
-        if self.train_second_layer:
-            v = v - delta * sgd.second_layer_rate * h
-        return ChainState(v, B, rest)
-
-    # -- 4. one-step moments -------------------------------------------------------------------
+    # -- expectations --------------------------------------------------------------------------
 
     def _kernels(self, u: Statistics) -> TwoPoint:
         """k, k_m, k_q of sigma(s_i) and all n fields, (p, n)."""
@@ -311,100 +306,88 @@ class Committee(AbstractOverlapModel):
         right = matrix_two_point(self.student, self.teacher, Omega, ours, theirs)
         return TwoPoint(*(jnp.concatenate(x, axis=1) for x in zip(left, right, strict=True)))
 
-    def population_drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """f: E[h], E[g s*ᵀ], E[g sᵀ + s gᵀ], three-point functions by Stein's lemma."""
+    def _of_loss(self, u: Statistics) -> tuple[Array, Array]:
+        """E[h] and E[g_i u_l], without ridge; three-point functions by Stein's lemma."""
         p, w, Omega = self.width, self.signed_weights(u), self.joint_covariance(u)
         kernel = self._kernels(u)
         g = 2 * Omega[:p] * (kernel.k_q @ w)[:, None] + (kernel.k_m * w) @ Omega
-        g = w[:p, None] * g  # E[g_i u_l]
-        gs = g[:, :p]
-        h = sgd.second_layer_rate / p * (kernel.k @ w) if self.train_second_layer else u.v
-        free = Statistics(h, g[:, p:], gs + gs.T)
-        if not sgd.spherical:
-            return free
-        f = tangent(u, free)
-        # Rows are normalised at once; here they relax at rate 1, so that fixed points are isolated.
-        away = jnp.diag(jnp.diagonal(u.Q) - 1)
-        return Statistics(f.v, f.M, f.Q + away)
+        h = 1 / p * (kernel.k @ w) if self.train_second_layer else u.v
+        return h, w[:p, None] * g
+
+    def expectations(self, u: Statistics) -> Expectations:
+        """By formula where ``pair`` has one; ridge included."""
+        p, (h, g) = self.width, self._of_loss(u)
+        return Expectations(
+            h + self.ridge * u.v,
+            g[:, p:] + self.ridge * u.M,
+            g[:, :p] + self.ridge * u.Q,
+            self._gradient_covariance(u, jnp.ones(())),
+        )
+
+    def deviations(self, u: Statistics) -> Expectations | None:
+        """None are known."""
 
     def _gradient_covariance(self, u: Statistics, scale: Array) -> Float[Array, "width width"]:
         """E[g gᵀ] for fields with covariance scale * Omega."""
         p, w = self.width, self.signed_weights(u)
         Omega, ours = scale * self.joint_covariance(u), np.arange(self.width)
-        error = slopes_and_squared_error(
-            Committee4(self.student, self.teacher, Omega, w, p), self.rule
-        )
+        error = slopes_and_squared_error(self._fields(u, Omega), self.rule)
         slopes = matrix_two_point(self.student, self.student, Omega, ours, ours).k_m
         return w[:p, None] * w[:p] * (error + self.noise * slopes)
 
-    def _corrector(self, u: Statistics, sgd: OnlineSGD, gg: Array) -> Statistics:
-        """step * gg in Q, projected if need be."""
-        free = Statistics(jnp.zeros_like(u.v), jnp.zeros_like(u.M), sgd.step * gg)
-        return tangent(u, free) if sgd.spherical else free
+    def _fields(self, u: Statistics, Omega: Array) -> Committee4:
+        return Committee4(self.student, self.teacher, Omega, self.signed_weights(u), self.width)
 
-    def corrector(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """g: step E[g gᵀ] for Q."""
-        return self._corrector(u, sgd, self._gradient_covariance(u, jnp.ones(())))
+    # -- moments of one step -------------------------------------------------------------------
 
-    def _finite_corrector(self, u: Statistics, sgd: OnlineSGD, dim: Array) -> Statistics:
-        """step E[g gᵀ |x|^2]/dim for Q, of free rows."""
-        if not self.has_jacobian:
-            nodes = committee_increments.nodes_at(self, u, sgd)
-            mean = committee_increments.mean_square(nodes, self.noise, dim, self.minimum_dim)
-            return u.with_vector(sgd.step * mean)
-        gg, slope = jax.jvp(
-            lambda c: self._gradient_covariance(u, c), (jnp.ones(()),), (jnp.ones(()),)
+    def increment_moments(
+        self, u: Statistics, plain: PlainStep, dim: Float[Array, ""] | None
+    ) -> tuple[Float[Array, " statistics"], Float[Array, "statistics statistics"]]:
+        """Mean and covariance of increment/delta, at finite dim or (None) in the limit.
+
+        Exact, by E[h |x|^2]/d = E[h] + (2/d) (d/dc) E_c[h] at c = 1, E_c for the covariance
+        c Omega; up to the rule's error where there is no formula.
+        """
+        p, (h, g) = self.width, self._of_loss(u)
+        shrink = 1.0 if dim is None else 1 - plain.step / dim * self.ridge
+        gs = shrink * (g[:, :p] + g[:, :p].T)
+        drift = Statistics(
+            -plain.rate * (h + self.ridge * u.v),
+            -(g[:, p:] + self.ridge * u.M),
+            -gs - (1 + shrink) * self.ridge * u.Q,
         )
-        return self._corrector(u, sgd, gg + 2 / dim * slope)
+        corrector = plain.step * self._square_in_Q(u, dim)
+        return drift.vector + corrector, self._covariance(u, plain, dim)
 
-    def _covariance(self, u: Statistics, sgd: OnlineSGD, dim: Array | None) -> Array:
-        """Covariance of increment/delta of a free step, at finite dim or (None) in the limit."""
-        noise, step = jnp.asarray(self.noise), jnp.asarray(sgd.step)
-        if self.squares:
-            rate = jnp.asarray(sgd.second_layer_rate)
-            increments = committee_squares.monomials(
-                self.layer(u), self.teacher_width, step, rate, self.train_second_layer
-            )
-            return committee_squares.covariance(
-                increments, self.joint_covariance(u), -self.signed_weights(u), noise, dim
-            )
-        nodes = committee_increments.nodes_at(self, u, sgd)
+    def _square_in_Q(self, u: Statistics, dim: Array | None) -> Float[Array, " statistics"]:
+        """E[g gᵀ |x|^2]/dim, in the places of Q."""
+        if dim is not None and not self.has_jacobian:
+            nodes = committee_increments.nodes_at(self, u, PlainStep(1.0))
+            return committee_increments.mean_square(nodes, self.noise, dim, self.minimum_dim)
+        one = jnp.ones(())
+        if dim is None:
+            gg = self._gradient_covariance(u, one)
+        else:
+            gg, slope = jax.jvp(lambda c: self._gradient_covariance(u, c), (one,), (one,))
+            gg = gg + 2 / dim * slope
+        return Statistics(jnp.zeros_like(u.v), jnp.zeros_like(u.M), gg).vector
+
+    def _covariance(self, u: Statistics, plain: PlainStep, dim: Array | None) -> Array:
+        noise, step, rate = (jnp.asarray(x) for x in (self.noise, plain.step, plain.rate))
+        shrink = jnp.ones(()) if dim is None else 1 - step / dim * self.ridge
+        if self.pair.increment_covariance is not None:
+            trained = rate if self.train_second_layer else None
+            free = FreeStep(self.layer(u), step, trained, noise, dim, shrink)
+            return self.pair.increment_covariance(self._fields(u, self.joint_covariance(u)), free)
+        nodes = committee_increments.nodes_at(self, u, plain, shrink)
         return committee_increments.covariance(nodes, step, noise, dim, self.minimum_dim)
 
-    def diffusion_factor(
-        self, u: Statistics, sgd: OnlineSGD
+    def increment_factor(
+        self, u: Statistics, plain: PlainStep
     ) -> Float[Array, "statistics statistics"]:
-        """Root of step * Cov(increment / delta) as dim -> infinity; J times it if projected."""
-        values, vectors = jnp.linalg.eigh(sgd.step * self._covariance(u, sgd, None))
-        factor = vectors * jnp.sqrt(jnp.maximum(values, 0))
-        return tangent_rows(u, factor) if sgd.spherical else factor
-
-    def one_step_moments(
-        self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> OneStepMoments:
-        """Moments of one increment at finite dim.
-
-        Free rows: exact, by E[h |x|^2]/d = E[h] + (2/d) (d/dc) E_c[h] at c = 1, E_c for the
-        covariance c Omega; up to the rule's error where there is no formula.
-        Projected rows: first order in delta as in the limit, the rest by the rule, for small delta
-        only. Bounded gradients (erf) are safe; squares have tails that nodes miss: one square at
-        dim 2, noise 0.4, has a mean wrong by 2 % of the increment's standard deviation at step
-        0.02, and by 1 % at step 0.008.
-        """
-        delta = sgd.delta(dim)
-        f = self.population_drift(u, sgd)
-        if not sgd.spherical:
-            g = self._finite_corrector(u, sgd, dim)
-            covariance = self._covariance(u, sgd, dim)
-            return OneStepMoments(delta * (g.vector - f.vector), delta**2 * covariance)
-        drift = self.corrector(u, sgd).vector - f.vector
-        nodes = committee_increments.nodes_at(self, u, sgd)
-        mean, covariance = committee_increments.projected_correction(
-            nodes, u, sgd, jnp.asarray(self.noise), dim
-        )
-        limit = self._covariance(u, sgd, None)
-        limit = tangent_rows(u, tangent_rows(u, limit).T)
-        return OneStepMoments(delta * drift + mean, delta**2 * limit + covariance)
+        """By eigenvectors of the covariance."""
+        values, vectors = jnp.linalg.eigh(self._covariance(u, plain, None))
+        return vectors * jnp.sqrt(jnp.maximum(values, 0))
 
     # -- laws and landmarks --------------------------------------------------------------------
 
@@ -414,9 +397,9 @@ class Committee(AbstractOverlapModel):
         """W_i ~ N(0, I/dim), v = ``second_layer``; spherical algorithms normalise the rows."""
         B, rest = rows.random_rows(key, dim, self.teacher_width, self.width)
         v = jnp.asarray(self.second_layer) if self.train_second_layer else self.template.v
-        return self.chain_statistics(ChainState(v, B, rest))
+        return self.of_coordinates(Coordinates(v, B, rest))
 
-    def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:
+    def search_points(self, rng: np.random.Generator, count: int, step: float) -> Statistics:
         """Random overlaps of order one; half of the points with little outside the teacher."""
         p, k = self.width, self.teacher_width
         shrink = np.where(np.arange(count) % 2 == 0, 1.0, 10 ** rng.uniform(-4, 0, count))
@@ -424,8 +407,7 @@ class Committee(AbstractOverlapModel):
         B = rng.standard_normal((count, p, k))
         v = 1.5 * rng.standard_normal((count, self.template.v.size))
         M = B @ np.asarray(self.root).T
-        u = Statistics(v, M, B @ np.swapaxes(B, -1, -2) + factor @ np.swapaxes(factor, -1, -2))
-        return self.constrained(u, sgd)
+        return Statistics(v, M, B @ np.swapaxes(B, -1, -2) + factor @ np.swapaxes(factor, -1, -2))
 
     def neighbours(
         self, u: Statistics, rng: np.random.Generator, count: int, radius: float
@@ -447,4 +429,5 @@ class Committee(AbstractOverlapModel):
             "L. Arnaboldi, F. Krzakala, B. Loureiro, L. Stephan. Escaping mediocrity: how "
             "two-layer networks learn hard generalized linear models with SGD. 2023."
         )
-        return (self.citation, squares) if self.squares else (self.citation,)
+        both = all("square" in x.kinds for x in (self.student, self.teacher))
+        return (self.citation, squares) if both else (self.citation,)

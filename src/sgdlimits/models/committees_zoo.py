@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
-from sgdlimits.expectations.activations import AbstractActivation, Polynomial, as_activation
+from sgdlimits.expectations.activations import AbstractActivation, as_activation
 from sgdlimits.expectations.rules import (
     AbstractRule,
     Nodes,
@@ -62,6 +62,7 @@ def committee(
     train_second_layer: bool = False,
     *,
     second_layer: ArrayLike | None = None,
+    ridge: float = 0.0,
     rule: AbstractRule | None = None,
 ) -> Committee:
     """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
@@ -77,6 +78,7 @@ def committee(
         teacher_second_layer: a; default ones.
         train_second_layer: whether v is trained.
         second_layer: v where it is fixed, or where its training starts; default ones.
+        ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss (v if it is trained).
         rule: nodes in p + k dimensions for expectations without formula.
 
     Raises:
@@ -104,11 +106,12 @@ def committee(
         noise=_validate.nonnegative("noise", noise),
         train_second_layer=_validate.boolean("train_second_layer", train_second_layer),
         rule=_rule(student, teacher, p + k) if rule is None else rule,
+        ridge=ridge,
     )
 
 
 def phase_retrieval(
-    width: int = 1, noise: float = 0.0, train_second_layer: bool = False
+    width: int = 1, noise: float = 0.0, train_second_layer: bool = False, *, ridge: float = 0.0
 ) -> Committee:
     """Squares that learn y = s*^2 + sqrt(noise) z: one teacher row of norm 1.
 
@@ -116,17 +119,24 @@ def phase_retrieval(
         width: p.
         noise: Delta.
         train_second_layer: whether v is trained.
+        ridge: alpha.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
 
     Source: Arnaboldi, Krzakala, Loureiro and Stephan (2023); their time is ours divided by p.
     """
-    return committee(width, 1, "square", noise=noise, train_second_layer=train_second_layer)
+    return committee(
+        width, 1, "square", noise=noise, train_second_layer=train_second_layer, ridge=ridge
+    )
 
 
 def single_index(
-    activation: ActivationLike = "erf", link: ActivationLike | None = None, noise: float = 0.0
+    activation: ActivationLike = "erf",
+    link: ActivationLike | None = None,
+    noise: float = 0.0,
+    *,
+    ridge: float = 0.0,
 ) -> Committee:
     """f = sigma(w.x) learns y = link(w*.x) + sqrt(noise) z; see its ``information_exponent``.
 
@@ -134,13 +144,14 @@ def single_index(
         activation: sigma, as in ``committee``.
         link: the teacher's; default sigma.
         noise: Delta.
+        ridge: alpha.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
 
     Source: Ben Arous, Gheissari and Jagannath (2021) for the information exponent.
     """
-    return committee(1, 1, activation, link, noise)
+    return committee(1, 1, activation, link, noise, ridge=ridge)
 
 
 def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:
@@ -152,7 +163,7 @@ def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:
 
 def _rule(student: AbstractActivation, teacher: AbstractActivation, n: int) -> AbstractRule:
     """Exact for polynomials where the grid is small enough; else as for the mixtures."""
-    if isinstance(student, Polynomial) and isinstance(teacher, Polynomial):
+    if student.degree is not None and teacher.degree is not None:
         # Fourth moments of the error times squares of the gradient: degree 8 D.
         order = 2 * max(student.degree, teacher.degree) + 1
         if (2 * order) ** n <= _MOST_NODES:

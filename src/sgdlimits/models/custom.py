@@ -7,7 +7,7 @@ and meaningful only if the statistics close, which ``sgdlimits.audit`` tests.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,9 +17,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.expectations.small_linalg import cholesky
-from sgdlimits.models.base import AbstractModel, OneStepMoments
+from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.monte_carlo_fibre import onto_fibre
 from sgdlimits.models.monte_carlo_moments import sample_moments
 from sgdlimits.statistics.named_statistics import NamedStatistics, statistics_of
@@ -64,6 +62,15 @@ class MonteCarlo(eqx.Module):
             _validate.integer("seed", self.seed, 0, 2**63 - 1)
 
 
+class FibreMoments(NamedTuple):
+    """At one fibre point x, or at several on a leading axis, J = du/dx and G a sampled gradient."""
+
+    radial: Float[Array, "*points statistics"]  # J x
+    first: Float[Array, "*points statistics"]  # E J G
+    second: Float[Array, "*points statistics"]  # E Hᵀ (d2u) H, H = G - E G
+    volatility: Float[Array, "*points statistics statistics"]  # Cov J G
+
+
 class CustomModel(AbstractModel[NamedStatistics]):
     """A loss L(x, Y), a sampler of Y, statistics u(x) and a random start, all as functions of dim.
 
@@ -95,7 +102,10 @@ class CustomModel(AbstractModel[NamedStatistics]):
     directions: Callable[[int], Array] | None = eqx.field(static=True)
     names: tuple[str, ...] = eqx.field(static=True)
 
+    kernel: ClassVar = "tree"
     has_chain: ClassVar = False
+    has_one_step_moments: ClassVar = False
+    has_risk: ClassVar = False
     starts_from_parameters: ClassVar = True
     moments_are_estimates: ClassVar = True
     citation: ClassVar = (
@@ -148,15 +158,10 @@ class CustomModel(AbstractModel[NamedStatistics]):
         """1: the functions themselves know what they need."""
         return 1
 
-    def check_algorithm(self, sgd: OnlineSGD) -> None:
-        """Plain steps on the loss as it is given."""
-        if sgd.spherical:
-            raise ValueError("spherical=True: CustomModel takes plain steps; use spherical=False.")
-        if sgd.second_layer_rate != 1.0:
-            raise ValueError(
-                f"second_layer_rate={sgd.second_layer_rate!r}: CustomModel knows no layers; "
-                "leave it at 1.0, or scale the parameters inside the loss."
-            )
+    @property
+    def layer_size(self) -> int:
+        """Nobody knows of layers."""
+        return 0
 
     def check_statistics(self, u: NamedStatistics) -> None:
         """Of these names, finite, and reached by real parameters in ``monte_carlo.dim``."""
@@ -184,27 +189,19 @@ class CustomModel(AbstractModel[NamedStatistics]):
             raise ValueError(f"directions: shape {frame.shape} at dim={dim}, expected (any, dim).")
         return frame
 
-    def sgd_step(
-        self,
-        parameters: PyTree,
-        frame: Float[Array, "directions dim"],
-        key: Key[Array, ""],
-        sgd: OnlineSGD,
-        *,
-        literal: bool = False,
-    ) -> PyTree:
-        """x - delta grad L(x, Y) for one fresh Y; every step is literal."""
-        dtype = jax.tree.leaves(parameters)[0].dtype
-        gradient = self._gradient(parameters, key, frame.shape[1], dtype)
-        delta = jnp.asarray(sgd.delta(frame.shape[1]), dtype)
-        return jax.tree.map(lambda x, g: x - delta * g, parameters, gradient)
-
-    def _gradient(self, parameters: PyTree, key: Key[Array, ""], dim: int, dtype) -> PyTree:
-        y = jax.tree.map(
+    def draw(self, key: Key[Array, ""], dim: int, dtype: Any) -> Any:
+        """One sample, its floating-point numbers in ``dtype``."""
+        return jax.tree.map(
             lambda y: y.astype(dtype) if jnp.issubdtype(y.dtype, jnp.floating) else y,
             jax.tree.map(jnp.asarray, self.sample(key, dim)),
         )
-        return jax.grad(self.loss)(parameters, y)
+
+    def literal_gradient(
+        self, parameters: PyTree, frame: Float[Array, "directions dim"], key: Key[Array, ""]
+    ) -> PyTree:
+        """Of the loss of one fresh sample."""
+        dtype = jax.tree.leaves(parameters)[0].dtype
+        return jax.grad(self.loss)(parameters, self.draw(key, frame.shape[1], dtype))
 
     def literal_sample_size(self, dim: int) -> int:
         """Numbers in one sample."""
@@ -218,72 +215,14 @@ class CustomModel(AbstractModel[NamedStatistics]):
         """The given function."""
         return self.statistics_class(**self.statistics_function(parameters))
 
-    # -- 3. no chain ---------------------------------------------------------------------------
+    # -- moments of one gradient ---------------------------------------------------------------
 
-    def chain_constants(self, dim: int) -> NoReturn:
-        """There is none."""
-        self._no_chain()
-
-    def chain_noise(self, key: Key[Array, ""], steps: int, constants: PyTree) -> NoReturn:
-        """There is none."""
-        self._no_chain()
-
-    def chain_step(
-        self, state: PyTree, noise: PyTree, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> NoReturn:
-        """There is none."""
-        self._no_chain()
-
-    def _no_chain(self) -> NoReturn:
-        raise ValueError(
-            "CustomModel has no exact chain: nothing is known of the law of its statistics; "
-            "use engine='sgd', 'ode' or 'sde'."
-        )
-
-    # -- 4. one-step moments -------------------------------------------------------------------
-
-    def population_drift(self, u: NamedStatistics, sgd: OnlineSGD) -> NamedStatistics:
-        """A u = J E[grad L], mean over the fibre points."""
-        return u.with_vector(jnp.mean(self._moments(u, sgd)[0], axis=0))
-
-    def corrector(self, u: NamedStatistics, sgd: OnlineSGD) -> NamedStatistics:
-        """delta L u = (delta/2) E[Hᵀ (d2u) H] at ``monte_carlo.dim``, mean over the points."""
-        return u.with_vector(jnp.mean(self._moments(u, sgd)[1], axis=0))
-
-    def drift(self, u: NamedStatistics, sgd: OnlineSGD) -> NamedStatistics:
-        """-A u + delta L u, from the same samples."""
-        f, g, _ = self._moments(u, sgd)
-        return u.with_vector(jnp.mean(g - f, axis=0))
-
-    def drift_error(self, u: NamedStatistics, sgd: OnlineSGD) -> NamedStatistics:
-        """Standard error of ``drift``, from the spread between the fibre points."""
-        f, g, _ = self._moments(u, sgd)
-        if f.shape[0] < 2:
-            raise ValueError("monte_carlo: one fibre point has no spread; use points >= 2.")
-        return u.with_vector(jnp.std(g - f, axis=0, ddof=1) / np.sqrt(f.shape[0]))
-
-    def diffusion_factor(
-        self, u: NamedStatistics, sgd: OnlineSGD
-    ) -> Float[Array, "statistics noises"]:
-        """Root of step * Cov(J grad L), mean over the points."""
-        return cholesky(sgd.step * jnp.mean(self._moments(u, sgd)[2], axis=0))
-
-    def one_step_moments(
-        self, u: NamedStatistics, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> OneStepMoments:
-        """There are no exact ones."""
-        raise ValueError(
-            "CustomModel knows no exact moments of a step; use drift, corrector and diffusion, "
-            "which are estimates, or sgdlimits.audit."
-        )
-
-    def _moments(self, u: NamedStatistics, sgd: OnlineSGD) -> tuple[Array, Array, Array]:
-        """A u, delta L u and Cov(J grad L) at every fibre point; NaN where it was not reached."""
+    def moments(self, u: NamedStatistics) -> FibreMoments:
+        """At every fibre point; NaN where it was not reached."""
         how = self.monte_carlo
-        delta = sgd.delta(float(how.dim))
         root = jax.random.key(how.seed)
 
-        def at(point: Array) -> tuple[Array, Array, Array]:
+        def at(point: Array) -> FibreMoments:
             key_x, key_y = jax.random.split(jax.random.fold_in(root, point))
             start, unravel = ravel_pytree(self.initial(key_x, how.dim))
             vector = self._vector_statistics(unravel)
@@ -291,14 +230,16 @@ class CustomModel(AbstractModel[NamedStatistics]):
             x = jnp.where(reached, x, jnp.nan)
 
             def gradient(key: Array) -> Array:
-                return ravel_pytree(self._gradient(unravel(x), key, how.dim, x.dtype))[0]
+                sample = self.draw(key, how.dim, x.dtype)
+                return ravel_pytree(jax.grad(self.loss)(unravel(x), sample))[0]
 
             gradients = jax.lax.map(gradient, jax.random.split(key_y, how.samples), batch_size=256)
             moments = sample_moments(vector, x, gradients)
-            return (
-                jnp.mean(moments.first, axis=0),
-                delta / 2 * jnp.mean(moments.second, axis=0),
-                moments.volatility(),
+            return FibreMoments(
+                radial=jax.jvp(vector, (x,), (x,))[1],
+                first=jnp.mean(moments.first, axis=0),
+                second=jnp.mean(moments.second, axis=0),
+                volatility=moments.volatility(),
             )
 
         return jax.lax.map(at, how.first + jnp.arange(how.points))
@@ -343,9 +284,7 @@ class CustomModel(AbstractModel[NamedStatistics]):
         x, reached = onto_fibre(self._vector_statistics(unravel), start, u.vector)
         return unravel(jnp.where(reached, x, jnp.nan))
 
-    def search_points(
-        self, rng: np.random.Generator, count: int, sgd: OnlineSGD
-    ) -> NamedStatistics:
+    def search_points(self, rng: np.random.Generator, count: int, step: float) -> NamedStatistics:
         """Statistics of random starts, scaled by factors between 0 and 2."""
         key = jax.random.key(int(rng.integers(2**31)))
         scales = jnp.asarray(rng.uniform(0, 2, count))

@@ -4,16 +4,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
-from sgdlimits.closed_forms.relu_mixture_fixed_points import ReluMixture
-from sgdlimits.closed_forms.softmax_mixture_fixed_points import SoftmaxMixture
 from sgdlimits.data.mixture import GaussianMixture
-from sgdlimits.models.network import (
-    Network,
-    binary_cross_entropy,
-    linear,
-    softmax_cross_entropy,
-    two_layer_relu,
-)
+from sgdlimits.models.losses import binary_cross_entropy, softmax_cross_entropy
+from sgdlimits.models.mixtures_with_formulas import ReluMixture, SoftmaxMixture
+from sgdlimits.models.network import Network, linear, two_layer_relu
 
 
 def binary_gmm(

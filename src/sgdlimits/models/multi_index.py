@@ -1,14 +1,10 @@
-"""Any network of a few preactivations on a Gaussian mixture: everything from the loss by autodiff.
+"""Any network of a few preactivations on Gaussian data: everything from the loss by autodiff.
 
-One sample is seen through s = W X and f = F X alone. With g = dl/ds and h = dl/dv, one step is
-
-    v -> v - delta (h + ridge v),   W -> W - delta (g Xᵀ + ridge W),
-
-whose exact law in (v, M, Q) and whose moments follow from Gaussian integrals of g and h.
+One sample is seen through s = W X and f = F X alone. With g = dl/ds and h = dl/dv, its gradient is
+g Xᵀ + ridge W and h + ridge v, whose moments follow from Gaussian integrals of g and h.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -20,34 +16,46 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.data.mixture import GaussianMixture
-from sgdlimits.expectations.rules import AbstractRule, check_rule, coarse_rule, rule_for
-from sgdlimits.expectations.small_linalg import cholesky, solve_lower, symmetric_root
-from sgdlimits.models.base import Constraints, OneStepMoments
-from sgdlimits.models.class_nodes import Affine, ClassNodes
-from sgdlimits.models.moments import Moments
+from sgdlimits.data.base import AbstractDataLaw
+from sgdlimits.expectations.rules import (
+    AbstractRule,
+    QuasiMonteCarlo,
+    check_rule,
+    coarse_rule,
+    rule_for,
+)
+from sgdlimits.expectations.small_linalg import cholesky
+from sgdlimits.models.base import PlainStep
+from sgdlimits.models.class_nodes import (
+    ClassNodes,
+    class_nodes,
+    factors,
+    field_count,
+    node_count,
+)
+from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.network import Loss, Network
-from sgdlimits.models.overlap_model import AbstractOverlapModel, ChainState, Parameters
-from sgdlimits.process.affine_step import Sample, advance
-from sgdlimits.process.zero_noise import Points, walls
-from sgdlimits.randomness.chi_square import ChiSquare
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.models.row_model import AbstractNetworkModel
+from sgdlimits.models.sample_gradient import Gradient, Seen
+from sgdlimits.models.zero_noise import Points, walls
+from sgdlimits.statistics.constraints import Constraints
+from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
 
+_LABEL_LOG2 = 12  # nodes of a scramble, where labels are functions of fields
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
-class MultiIndexModel(AbstractOverlapModel):
-    """A network and a loss on a Gaussian mixture.
+class MultiIndexModel(AbstractNetworkModel):
+    """A network and a loss on a Gaussian mixture, or on the labels of a teacher.
 
     Args:
-        data: the mixture.
+        data: a ``GaussianMixture`` or a ``Teacher``.
         network: the network, a function of v and the preactivations.
         loss: (output, label) -> scalar.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss.
         tolerance: absolute error that expectations may have; chooses the rule. Default: a rule for
-            the network's width. ``drift_error`` estimates what was reached.
+            the number of fields. ``drift_error`` estimates what was reached.
         rule: how expectations are computed, instead.
 
     Raises:
@@ -56,7 +64,7 @@ class MultiIndexModel(AbstractOverlapModel):
     Source: the general fact behind Ben Arous, Gheissari and Jagannath (2022), sections 4 and 5.
     """
 
-    data: GaussianMixture
+    data: AbstractDataLaw
     network: Network
     loss: Loss = eqx.field(static=True)
     ridge: float
@@ -70,7 +78,7 @@ class MultiIndexModel(AbstractOverlapModel):
     def __init__(
         self,
         *,
-        data: GaussianMixture,
+        data: AbstractDataLaw,
         network: Network,
         loss: Loss,
         ridge: float = 0.0,
@@ -79,16 +87,21 @@ class MultiIndexModel(AbstractOverlapModel):
     ):
         if tolerance is not None and rule is not None:
             raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
-        if not isinstance(data, GaussianMixture):
-            raise TypeError(f"data={data!r}: expected a GaussianMixture.")
+        if not isinstance(data, AbstractDataLaw):
+            raise TypeError(f"data={data!r}: expected a GaussianMixture or a Teacher.")
         if not isinstance(network, Network):
             raise TypeError(f"network={network!r}: expected a Network.")
         self.data, self.network, self.loss = data, network, loss
         self.ridge = _validate.nonnegative("ridge", ridge)
+        if data.labels_see_fields and any(data.noiseless):
+            raise ValueError(
+                "snr=inf: a class without noise needs a label of its own; give a table."
+            )
+        fields = node_count(data, network.width)
         if rule is not None:
-            check_rule(rule, network.width, network.kinks)
-        self.rule = rule_for(network.width, tolerance, network.kinks) if rule is None else rule
-        label = jax.ShapeDtypeStruct((len(data.labels[0]),), float)
+            check_rule(rule, fields, network.kinks)
+        self.rule = _default_rule(data, network, fields, tolerance) if rule is None else rule
+        label = jax.ShapeDtypeStruct((data.outputs,), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
         try:
             shape = jax.eval_shape(
@@ -97,35 +110,30 @@ class MultiIndexModel(AbstractOverlapModel):
         except Exception as error:
             raise ValueError(
                 f"network, loss: failed at v of length {network.layer}, {network.width} "
-                f"preactivations s and a label of length {len(data.labels[0])}: {error}"
+                f"preactivations s and a label of length {data.outputs}: {error}"
             ) from error
-        if shape != ():
+        if shape not in ((), (1,)):
             raise ValueError(
                 f"loss: gives shape {shape} for one sample, expected a scalar; labels arrive with "
                 f"shape {label.shape}, so that y[0] is the first number."
             )
 
-    # -- what is allowed -----------------------------------------------------------------------
+    # -- shapes --------------------------------------------------------------------------------
 
     @property
-    def template(self) -> Statistics:
-        """Zeros."""
-        p, r = self.network.width, self.data.directions
-        return Statistics(jnp.zeros(self.network.layer), jnp.zeros((p, r)), jnp.zeros((p, p)))
+    def width(self) -> int:
+        """Of the network."""
+        return self.network.width
 
     @property
-    def root(self) -> Float[Array, "r r"]:
-        """Of the mixture's directions."""
-        return self.data.root
+    def layer_size(self) -> int:
+        """Of the network."""
+        return self.network.layer
 
-    def check_algorithm(self, sgd: OnlineSGD) -> None:
-        """Rows of free norm."""
-        if sgd.spherical:
-            raise ValueError("spherical=True: this model keeps |W_i| free; use spherical=False.")
-        if self.network.layer == 0 and sgd.second_layer_rate != 1.0:
-            raise ValueError(
-                f"second_layer_rate={sgd.second_layer_rate!r}: the network has no second layer."
-            )
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Of the network."""
+        return self.network.kinks
 
     def accurate_to(self, error: float) -> "MultiIndexModel":
         """Drifts to this error at states of order one; a rule that the user chose is kept."""
@@ -145,108 +153,56 @@ class MultiIndexModel(AbstractOverlapModel):
 
     def sample_loss(self, v: Array, s: Array, label: Array) -> Array:
         """l(s, v, y), without ridge."""
-        return self.loss(self.network.function(v, s), label)
+        return jnp.reshape(self.loss(self.network.function(v, s), label), ())
 
     def risk(self, u: Statistics) -> Float[Array, ""]:
         """E[l(s, v, y)] by the model's rule, without ridge; classes without noise at their mean."""
 
-        def of_class(c: Array, a: Array, at: ClassNodes) -> Array:
-            label, (z, weight) = jnp.asarray(self.data.labels)[c], at.nodes.together
-            return weight @ jax.vmap(lambda s: self.sample_loss(u.v, s, label), -1)(at.s(z))
+        def of_class(a: Array, deviation: Array, at: ClassNodes) -> Array:
+            z, weight = at.nodes.together
+            labels = jnp.broadcast_to(at.labels(self.data, z), (self.data.outputs, len(weight)))
+            return weight @ jax.vmap(lambda s, y: self.sample_loss(u.v, s, y), -1)(at.s(z), labels)
 
         total = jnp.zeros(())
         if not all(self.data.noiseless):
             total = self._over_classes(u, of_class)
         for c in np.flatnonzero(np.array(self.data.noiseless)):
             s = u.M @ jnp.asarray(self.data.coefficients[c])
-            label = jnp.asarray(self.data.labels[c])
-            total = total + self.data.weights[c] * self.sample_loss(u.v, s, label)
+            total = total + self.data.weights[c] * self.sample_loss(u.v, s, self._label_of(int(c)))
         return total
 
-    def _gradients(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
-        """(g, h): derivatives in s and v."""
+    def sample_gradients(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
+        """(g, h): derivatives of the loss in s and v, without ridge."""
         h, g = jax.grad(self.sample_loss, argnums=(0, 1))(v, s, label)
         return g, h
 
-    def _gradients_at(self, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
-        """(g, h) of samples along the last axis."""
-        return jax.vmap(lambda s: self._gradients(v, s, label), -1, -1)(s)
+    def _gradients_at(self, v: Array, s: Array, labels: Array) -> tuple[Array, Array]:
+        """(g, h) of samples along the last axis; one label for all where it has length 1 there."""
+        if labels.shape[-1] == 1:
+            return jax.vmap(lambda s: self.sample_gradients(v, s, labels[:, 0]), -1, -1)(s)
+        return jax.vmap(lambda s, y: self.sample_gradients(v, s, y), -1, -1)(s, labels)
 
-    # -- 1. the real SGD step ------------------------------------------------------------------
+    def gradient(self, v: Float[Array, " layer"], seen: Seen) -> Gradient:
+        """g Xᵀ + ridge W, and h + ridge v."""
+        g, h = self.sample_gradients(v, seen.s, seen.label)
+        ridge = jnp.asarray(self.ridge, seen.s.dtype)
+        return Gradient(g, h + ridge * v, ridge)
 
-    def frame(self, dim: int) -> Float[Array, "directions dim"]:
-        """Rows with Gram matrix G."""
-        return self.data.frame(dim)
-
-    def sgd_step(
-        self,
-        parameters: Parameters,
-        frame: Float[Array, "directions dim"],
-        key: Key[Array, ""],
-        sgd: OnlineSGD,
-        *,
-        literal: bool = False,
+    def literal_gradient(
+        self, parameters: Parameters, frame: Float[Array, "directions dim"], key: Key[Array, ""]
     ) -> Parameters:
-        """theta - delta grad L; ``literal`` differentiates the loss in W itself."""
-        v, W = parameters
-        x, label = self._draw(frame, key, W.dtype)
-        delta = jnp.asarray(sgd.delta(W.shape[1]), W.dtype)
-        rate = delta * jnp.asarray(sgd.second_layer_rate, W.dtype)
-        ridge = jnp.asarray(self.ridge, W.dtype)
-        if literal:
-            loss = lambda v, W: (  # noqa: E731
-                self.sample_loss(v, W @ x, label) + ridge / 2 * (jnp.sum(v * v) + jnp.sum(W * W))
-            )
-            dv, dW = jax.grad(loss, argnums=(0, 1))(v, W)
-            return Parameters(v - rate * dv, W - delta * dW)
-        g, h = self._gradients(v, W @ x, label)
-        shrink = 1 - delta * ridge
-        return Parameters(v - rate * (h + ridge * v), shrink * W - delta * g[:, None] * x[None, :])
+        """Of the loss in v and W themselves."""
+        x, label = self.data.sample(key, frame, parameters.W.dtype)
+        ridge = jnp.asarray(self.ridge, x.dtype)
 
-    def _draw(self, frame: Array, key: Key[Array, ""], dtype) -> tuple[Array, Array]:
-        key_class, key_noise = jax.random.split(key)
-        index = self._classes(jax.random.uniform(key_class))
-        coefficients = jnp.asarray(self.data.coefficients, dtype)[index]
-        noise = jax.random.normal(key_noise, frame.shape[1:], dtype)
-        x = coefficients @ frame + self.data.deviations.astype(dtype)[index] * noise
-        # Both the preactivations and the update need x: without the barrier it is drawn twice.
-        x = jax.lax.optimization_barrier(x)
-        return x, jnp.asarray(self.data.labels, dtype)[index]
+        def loss(parameters: Parameters) -> Array:
+            v, W = parameters
+            penalty = ridge / 2 * (jnp.sum(v * v) + jnp.sum(W * W))
+            return self.sample_loss(v, W @ x, label) + penalty
 
-    def _classes(self, uniform: Array) -> Array:
-        """Class of a uniform variable."""
-        cumulative = jnp.cumsum(self.data.weights)[:-1]
-        return jnp.sum(uniform[..., None] >= cumulative, axis=-1)
+        return jax.grad(loss)(parameters)
 
-    # -- 3. the exact chain --------------------------------------------------------------------
-
-    def chain_noise(self, key: Key[Array, ""], steps: int, constants: ChiSquare) -> Sample:
-        """Classes, two Gaussian blocks and one chi-square a step."""
-        p, r = self.network.width, self.data.directions
-        key_class, key_noise = jax.random.split(key)
-        index = self._classes(jax.random.uniform(key_class, (steps,)))
-        z = jax.random.normal(key_noise, (r + p + constants.normals, steps))
-        deviation = self.data.deviations[index]
-        means = jnp.asarray(self.data.coefficients) @ self.root
-        return Sample(
-            e=means[index] + (deviation * z[:r]).T,
-            xi=(deviation * z[r : r + p]).T,
-            outside=deviation**2 * constants.from_normals(z[r + p :]),
-            label=jnp.asarray(self.data.labels)[index],
-        )
-
-    def chain_step(
-        self, state: ChainState, noise: Sample, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> ChainState:
-        """One exact step; the rest stays positive semidefinite as a sum of squares."""
-        delta, (v, B, rest) = sgd.delta(dim), state
-        B, rest, h = advance(
-            B, rest, noise, lambda s: self._gradients(v, s, noise.label),
-            delta, 1 - delta * self.ridge,
-        )  # fmt: skip
-        return ChainState(v - delta * sgd.second_layer_rate * (h + self.ridge * v), B, rest)
-
-    # -- 4. one-step moments -------------------------------------------------------------------
+    # -- expectations --------------------------------------------------------------------------
 
     def _over_classes(
         self,
@@ -254,19 +210,16 @@ class MultiIndexModel(AbstractOverlapModel):
         function: Callable[..., PyTree],
         rule: AbstractRule | None = None,
     ) -> PyTree:
-        """Expectation of ``function(c, a, at)``, any tree of arrays, over the noisy classes.
+        """Expectation of ``function(a, deviation, at)``, a tree of arrays, over the noisy classes.
 
         With many nodes one class after the other, so that the memory is that of one.
         """
-        root = cholesky(u.Q)
-        slope = solve_lower(root, u.M).T  # f = G a + deviation (slope z + independent residual)
-        gram = jnp.asarray(self.data.gram)
+        rule, of = self.rule if rule is None else rule, factors(self.data, u)
 
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
-            s, f = Affine(u.M @ a, deviation * root), Affine(gram @ a, deviation * slope)
-            nodes = (rule or self.rule).nodes(s.mean, s.factor, self.network.kinks)
-            return function(c, a, ClassNodes(nodes, s, f))
+            at = class_nodes(self.data, u, of, rule, self.network.kinks, c, a, deviation)
+            return function(a, deviation, at)
 
         classes = np.flatnonzero(~np.array(self.data.noiseless))
         inputs = (
@@ -274,34 +227,53 @@ class MultiIndexModel(AbstractOverlapModel):
             jnp.asarray(self.data.coefficients)[classes],
             self.data.deviations[classes],
         )
-        together = _together(rule or self.rule, len(classes))
+        together = _together(rule, len(classes))
         each = jax.vmap(of_class)(inputs) if together else jax.lax.map(of_class, inputs)
         return jax.tree.map(lambda x: jnp.tensordot(self.data.weights[classes], x, axes=1), each)
 
-    def moments(self, u: Statistics, rule: AbstractRule | None = None) -> Moments:
-        """The expectations behind drift and corrector; the first axis are the rule's replicates."""
-        noisy = self._noisy_moments(u, rule)
+    def expectations(self, u: Statistics) -> Expectations:
+        """By the model's rule; ridge included."""
+        mean = self._estimates(u).mean()
+        return Expectations(
+            mean.h + self.ridge * u.v,
+            mean.gf + self.ridge * u.M,
+            mean.gs + self.ridge * u.Q,
+            mean.gg,
+        )
+
+    def deviations(self, u: Statistics) -> Expectations | None:
+        """Distance to a coarser rule, or deviations of the rule's replicates."""
+        coarser, fine = self.rule.coarser(), self._estimates(u)
+        if coarser is not None:
+            return jax.tree.map(jnp.subtract, fine, self._estimates(u, coarser))
+        if len(fine.h) < 2:
+            raise ValueError(f"rule={self.rule!r}: it has no error estimate; take a larger one.")
+        return fine.deviations()
+
+    def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
+        """Without ridge; the first axis are the rule's replicates."""
+        noisy = self._noisy_estimates(u, rule)
         if not any(self.data.noiseless):
             return noisy
         points = self._points(u).moments(u.M, self._background(u, noisy))
         return jax.tree.map(jnp.add, noisy, points)
 
-    def _noisy_moments(self, u: Statistics, rule: AbstractRule | None = None) -> Moments:
+    def _noisy_estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         if all(self.data.noiseless):
-            return Moments.zeros(self.network.layer, self.network.width, self.data.directions)
+            return Expectations.zeros(self.layer_size, self.width, self.data.directions)
 
-        def of_class(c: Array, a: Array, at: ClassNodes) -> Moments:
-            label, variance = jnp.asarray(self.data.labels)[c], self.data.deviations[c] ** 2
+        def of_class(a: Array, deviation: Array, at: ClassNodes) -> Expectations:
             z, weight = at.nodes
-            g, h = jax.vmap(self._gradients_at, (None, 0, None))(u.v, at.s(z), label)
+            labels = jax.vmap(lambda z: at.labels(self.data, z))(z)
+            g, h = jax.vmap(self._gradients_at, (None, 0, 0))(u.v, jax.vmap(at.s)(z), labels)
             weighted = weight[:, None] * g
             products = lambda x: jnp.einsum("rin,rjn->rij", weighted, x)  # noqa: E731
             total, with_z = jnp.sum(weighted, axis=-1), products(z)
-            return Moments(
+            return Expectations(
                 h=jnp.einsum("rn,rin->ri", weight, h),
                 gf=at.f.correlate(total, with_z),
                 gs=at.s.correlate(total, with_z),
-                gg=variance * products(g),
+                gg=deviation**2 * products(g),
             )
 
         return self._over_classes(u, of_class, rule)
@@ -311,18 +283,23 @@ class MultiIndexModel(AbstractOverlapModel):
     def _points(self, u: Statistics) -> Points:
         coefficients, noiseless = np.array(self.data.coefficients), self.data.noiseless
         return Points(
-            lambda c, s: self._gradients(u.v, s, jnp.asarray(self.data.labels)[c]),
+            lambda c, s: self.sample_gradients(u.v, s, self._label_of(c)),
             coefficients,
             self.data.weights * jnp.asarray(noiseless, float),
             np.array(self.data.gram),
             walls(coefficients, noiseless, self.network.kinks),
         )
 
-    def _background(self, u: Statistics, noisy: Moments) -> Array:
+    def _label_of(self, c: Array | int) -> Array:
+        """Of a class without noise."""
+        r, noises = self.data.directions, self.data.label_noises
+        return self.data.label(jnp.asarray(c), jnp.zeros(r), jnp.zeros(noises))
+
+    def _background(self, u: Statistics, noisy: Expectations) -> Array:
         """What drives -dM/dt beside the classes without noise."""
         return jnp.mean(noisy.gf, axis=0) + self.ridge * u.M
 
-    def constraints(self, u: Statistics, sgd: OnlineSGD) -> Constraints:
+    def constraints(self, u: Statistics) -> Constraints:
         """Walls of the zero-noise limit that ``u`` slides on, and where each pushes."""
         zero, normals, forces = self.template, [], []
         if any(self.data.noiseless):
@@ -333,29 +310,6 @@ class MultiIndexModel(AbstractOverlapModel):
                 normals.append(Statistics(zero.v, normal, zero.Q).vector)
                 forces.append(Statistics(zero.v, -force.gf, -force.gs - force.gs.T).vector)
         return Constraints.create(len(zero.names), normals, forces)
-
-    def population_drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """f: E[h], E[g fᵀ], E[g sᵀ + s gᵀ], and the ridge."""
-        mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), self.moments(u))
-        return Statistics(
-            sgd.second_layer_rate * (mean.h + self.ridge * u.v),
-            mean.gf + self.ridge * u.M,
-            mean.gs + mean.gs.T + 2 * self.ridge * u.Q,
-        )
-
-    def corrector(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """g: step E[g gᵀ]/snr for Q."""
-        gg = jnp.mean(self.moments(u).gg, axis=0)
-        return Statistics(jnp.zeros_like(u.v), jnp.zeros_like(u.M), sgd.step * gg)
-
-    def drift(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """h = -f + g from one pass over the nodes."""
-        mean = jax.tree.map(lambda x: jnp.mean(x, axis=0), self.moments(u))
-        return Statistics(
-            -sgd.second_layer_rate * (mean.h + self.ridge * u.v),
-            -mean.gf - self.ridge * u.M,
-            sgd.step * mean.gg - mean.gs - mean.gs.T - 2 * self.ridge * u.Q,
-        )
 
     @property
     def has_jacobian(self) -> bool:
@@ -368,69 +322,42 @@ class MultiIndexModel(AbstractOverlapModel):
         """Noisy classes and no kinks: what is at a kink jumps with the least noise."""
         return not self.network.kinks and not all(self.data.noiseless)
 
-    def drift_error(self, u: Statistics, sgd: OnlineSGD) -> Statistics:
-        """Distance to a coarser rule, or standard error over the rule's replicates."""
+    # -- moments of one step -------------------------------------------------------------------
 
-        def of_drift(m: Moments) -> Statistics:
-            gs = m.gs + jnp.swapaxes(m.gs, -1, -2)
-            return Statistics(sgd.second_layer_rate * m.h, m.gf, sgd.step * m.gg - gs)
-
-        coarser = self.rule.coarser()
-        fine = self.moments(u)
-        if coarser is None and len(fine.h) < 2:
-            raise ValueError(f"rule={self.rule!r}: it has no error estimate; take a larger one.")
-        if coarser is None:
-            return jax.tree.map(
-                lambda x: jnp.std(x, axis=0, ddof=1) / jnp.sqrt(1.0 * len(x)), of_drift(fine)
-            )
-        change = jax.tree.map(lambda a, b: jnp.mean(a - b, axis=0), fine, self.moments(u, coarser))
-        return jax.tree.map(jnp.abs, of_drift(change))
-
-    def diffusion_factor(self, u: Statistics, sgd: OnlineSGD) -> Float[Array, "k k"]:
-        """Symmetric root of step * Cov(increment / delta) as dim -> infinity."""
-        _, covariance = self._rates(u, sgd, None)
-        return symmetric_root(sgd.step * covariance)
-
-    def one_step_moments(
-        self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""]
-    ) -> OneStepMoments:
-        """Exact mean and covariance of one increment at finite dim, up to the rule's error."""
-        delta = sgd.delta(dim)
-        mean, covariance = self._rates(u, sgd, dim)
-        return OneStepMoments(delta * mean, delta**2 * covariance)
-
-    def _rates(
-        self, u: Statistics, sgd: OnlineSGD, dim: Float[Array, ""] | None
-    ) -> tuple[Array, Array]:
+    def increment_moments(
+        self, u: Statistics, plain: PlainStep, dim: Float[Array, ""] | None
+    ) -> tuple[Float[Array, " statistics"], Float[Array, "statistics statistics"]]:
         """Mean and covariance of increment/delta, at finite dim or (None) in the limit.
 
         Given the nodes, an increment is its mean plus noise that is linear in the residual of f,
         through g, and in the fluctuation of |X|^2, through g gᵀ. Everything follows from second
-        moments of these three, which are one matrix product.
+        moments of these three, which are one matrix product. Exact up to the rule's error, for one
+        sample a step; see ``batch_moments`` for more.
         """
-        p, r = self.network.width, self.data.directions
-        delta = 0.0 if dim is None else sgd.delta(dim)
+        p, r = self.width, self.data.directions
+        delta = 0.0 if dim is None else plain.step / dim
         upper = np.triu_indices(p)
         gram = jnp.asarray(self.data.gram)
-        size, layer = len(self.template.names), self.network.layer
+        size, layer = len(self.template.names), self.layer_size
+        fields = field_count(self.data, p)
 
-        def of_class(c: Array, a: Array, at: ClassNodes) -> tuple[Array, Array]:
-            label, deviation = jnp.asarray(self.data.labels)[c], self.data.deviations[c]
+        def of_class(a: Array, deviation: Array, at: ClassNodes) -> tuple[Array, Array]:
             z, weight = at.nodes.together
             s, f, slope = at.s(z), at.f(z), at.f.factor / deviation
-            g, h = self._gradients_at(u.v, s, label)
+            g, h = self._gradients_at(u.v, s, at.labels(self.data, z))
             residual = gram - slope @ slope.T
             if dim is None:
-                joint, inflation = residual, sgd.step * deviation**2
+                joint, inflation = residual, plain.step * deviation**2
             else:
                 cross = 2 * residual @ a
-                variance = 4 * a @ residual @ a + 2 * deviation**2 * (dim - p)
+                variance = 4 * a @ residual @ a + 2 * deviation**2 * (dim - fields)
                 joint = jnp.block([[residual, cross[:, None]], [cross[None, :], variance]])
                 norm2 = a @ gram @ a + 2 * a @ at.f.factor @ z
-                inflation = delta * (norm2 + deviation**2 * (jnp.sum(z * z, 0) + dim - p))
+                inside = jnp.sum(z[:fields] * z[:fields], 0)
+                inflation = delta * (norm2 + deviation**2 * (inside + dim - fields))
             spread = deviation * cholesky(joint)
             noise = spread @ spread.T
-            rows = [self._increments(u, sgd, delta, g, h, s, f, inflation), g]
+            rows = [self._increments(u, plain, delta, g, h, s, f, inflation), g]
             if dim is not None:
                 rows.append(delta * (g[:, None] * g)[upper])
             values = jnp.concatenate(rows)
@@ -450,18 +377,18 @@ class MultiIndexModel(AbstractOverlapModel):
         if any(self.data.noiseless):
             points = self._points(u)
             s = jnp.asarray(points.coefficients) @ u.M.T
-            g = points.slide(u.M, self._background(u, self._noisy_moments(u))).mean
+            g = points.slide(u.M, self._background(u, self._noisy_estimates(u))).mean
             _, h = jax.vmap(points.gradient)(jnp.arange(len(s)), s)
             norm2 = jnp.asarray((points.coefficients * points.reach).sum(1))
             reach = jnp.asarray(points.reach)
-            each = self._increments(u, sgd, delta, g.T, h.T, s.T, reach.T, delta * norm2)
+            each = self._increments(u, plain, delta, g.T, h.T, s.T, reach.T, delta * norm2)
             mean = mean + each @ points.weights
             second = second + (points.weights * each) @ each.T
         second = (second + second.T) / 2  # exactly symmetric, which matrix products are not
         return mean, second - mean[:, None] * mean
 
     def _increments(
-        self, u: Statistics, sgd: OnlineSGD, delta, g, h, s, f, inflation
+        self, u: Statistics, plain: PlainStep, delta, g, h, s, f, inflation
     ) -> Float[Array, "statistics samples"]:
         """Increment/delta on samples with projections s and f; inflation = delta |X|^2.
 
@@ -472,7 +399,7 @@ class MultiIndexModel(AbstractOverlapModel):
         shrunk = (2 - delta * self.ridge) * self.ridge * u.Q
         Q = moved - shrunk[..., None] + inflation * g[:, None] * g
         M = -(g[:, None] * f + self.ridge * u.M[..., None])
-        v = -sgd.second_layer_rate * (h + self.ridge * u.v[:, None])
+        v = -plain.rate * (h + self.ridge * u.v[:, None])
         return jnp.concatenate([v, M.reshape(-1, s.shape[1]), Q[np.triu_indices(len(g))]])
 
     # -- laws and landmarks --------------------------------------------------------------------
@@ -482,16 +409,16 @@ class MultiIndexModel(AbstractOverlapModel):
     ) -> Statistics:
         """v ~ N(0, I), W_i ~ N(0, I/dim): Gaussian overlaps and a Wishart block (Bartlett)."""
         key_v, key_rows = jax.random.split(key)
-        B, rest = random_rows(key_rows, dim, self.data.directions, self.network.width)
-        v = jax.random.normal(key_v, (self.network.layer,))
-        return self.chain_statistics(ChainState(v, B, rest))
+        B, rest = random_rows(key_rows, dim, self.data.directions, self.width)
+        v = jax.random.normal(key_v, (self.layer_size,))
+        return self.of_coordinates(Coordinates(v, B, rest))
 
     def zero_noise(self) -> "MultiIndexModel":
         """The limit snr = inf, where there is a formula for its fixed points."""
-        limit = dataclasses.replace(self, data=self.data.with_snr(math.inf))
-        return self if limit.known_fixed_points(OnlineSGD()) is None else limit
+        limit = dataclasses.replace(self, data=self.data.zero_noise())
+        return self if limit.known_fixed_points(PlainStep(1.0)) is None else limit
 
-    def search_points(self, rng: np.random.Generator, count: int, sgd: OnlineSGD) -> Statistics:
+    def search_points(self, rng: np.random.Generator, count: int, step: float) -> Statistics:
         """Random second layers and overlaps of order one; half of the points with small rest.
 
         Without noise also on the walls, where fixed points may be found from nowhere else: neurons
@@ -532,12 +459,21 @@ class MultiIndexModel(AbstractOverlapModel):
         return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
 
 
+def _default_rule(
+    data: AbstractDataLaw, network: Network, fields: int, tolerance: float | None
+) -> AbstractRule:
+    if tolerance is None and data.labels_see_fields:
+        # Nobody knows where labels jump: replicates tell the error whatever they do.
+        return QuasiMonteCarlo(fields, _LABEL_LOG2)
+    return rule_for(fields, tolerance, network.kinks)
+
+
 def _together(rule: AbstractRule, classes: int) -> bool:
     """Whether the nodes of all classes are evaluated at once."""
     return rule.count * classes <= _NODES_TOGETHER
 
 
 @eqx.filter_jit
-def _pushes(model: MultiIndexModel, u: Statistics) -> tuple[Array, Moments]:
-    background = model._background(u, model._noisy_moments(u))
+def _pushes(model: MultiIndexModel, u: Statistics) -> tuple[Array, Expectations]:
+    background = model._background(u, model._noisy_estimates(u))
     return model._points(u).pushes(u.M, background)

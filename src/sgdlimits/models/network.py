@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -59,27 +58,3 @@ def two_layer_relu(v: Float[Array, " width"], s: Float[Array, " width"]) -> Floa
 def linear(v: Float[Array, " none"], s: Float[Array, " width"]) -> Float[Array, " width"]:
     """The preactivations themselves."""
     return s
-
-
-@jax.custom_jvp
-def _softplus(x: Float[Array, ""]) -> Float[Array, ""]:
-    """log(1 + e^x); its own derivative rule, because the default one takes the logarithm again."""
-    return jax.nn.softplus(x)
-
-
-@_softplus.defjvp
-def _softplus_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (x,), (dx,) = primals, tangents
-    return jax.nn.softplus(x), jax.nn.sigmoid(x) * dx
-
-
-def binary_cross_entropy(output: Float[Array, ""], label: Float[Array, " 1"]) -> Float[Array, ""]:
-    """-y z + log(1 + e^z) for the logit z and y in {0, 1}."""
-    return _softplus(output) - label[0] * output
-
-
-def softmax_cross_entropy(
-    output: Float[Array, " classes"], label: Float[Array, " classes"]
-) -> Float[Array, ""]:
-    """log sum e^z - z_y for logits z and a one-hot label."""
-    return jax.nn.logsumexp(output) - jnp.sum(label * output)

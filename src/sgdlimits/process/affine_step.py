@@ -1,11 +1,12 @@
-"""The arithmetic of one exact chain step on the neurons' overlaps.
+"""The one step, R' = A R + C F + K X, in coordinates: the arithmetic of the exact chain.
 
-A neuron is its coordinates in the frame's span (rows of B) and a part outside it; of the latter
-only the Gram matrix, ``rest``, matters. A step moves every neuron along one sample.
+A row is its coordinates in the frame's span (rows of B) and a part outside it; of the latter only
+the Gram matrix, ``rest``, matters. A step shrinks the rows, pushes them along the frame, and moves
+each along the samples of a batch.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,55 +19,82 @@ from sgdlimits.expectations.small_linalg import (
     entries,
     stack,
 )
+from sgdlimits.process.sample import Samples
 
 
-class Sample(NamedTuple):
-    """One sample as the chain sees it."""
+class Move(NamedTuple):
+    """R' = shrink R + push F + kick X; the batch is the last axis of ``kick``, if there is one."""
 
-    e: Float[Array, " directions"]  # coordinates of X in an orthonormal basis of the frame's span
-    xi: Float[Array, " width"]  # ... of the span of the neurons' rest
-    outside: Float[Array, ""]  # squared norm of everything else
-    label: Float[Array, " outputs"]
+    shrink: Array
+    kick: Float[Array, "rows *batch"]
+    push: Float[Array, "rows directions"] | None
 
 
-#: s -> (g, anything else): the gradient of the sample's loss in the preactivations.
-Gradient = Callable[[Array], tuple[Array, Array]]
+#: Preactivations of the batch -> (the move, anything else).
+Decide = Callable[[Float[Array, "rows *batch"]], tuple[Move, Any]]
 
 
 def advance(
-    B: Float[Array, "width directions"],
-    rest: Float[Array, "width width"],
-    sample: Sample,
-    gradient: Gradient,
-    delta: Array,
-    shrink: Array,
-) -> tuple[Array, Array, Array]:
-    """W -> shrink W - delta g Xᵀ in the coordinates (B, rest), and what ``gradient`` also gives.
+    B: Float[Array, "rows directions"],
+    rest: Float[Array, "rows rows"],
+    samples: Samples,
+    root: Float[Array, "directions directions"],
+    decide: Decide,
+) -> tuple[Array, Array, Any]:
+    """(B, rest) after the step, and what ``decide`` also gives.
 
-    The new rest is a sum of squares, so it stays positive semidefinite.
+    The new rest is a sum of squares, so it stays positive semidefinite. ``root`` holds the frame's
+    own coordinates.
     """
-    p, r = B.shape
-    e, xi, outside, _ = sample
-    if p > MOST_UNROLLED:
-        root = cholesky(rest)
-        g, other = gradient(B @ e + root @ xi)
-        kick = delta * g
-        root = shrink * root - kick[:, None] * xi
-        rest = root @ root.T + outside * kick[:, None] * kick
-        return shrink * B - kick[:, None] * e, (rest + rest.T) / 2, other
-    # The same entry by entry: fused into a few loops over the runs, about twice as fast.
-    L, b, e, xi = cholesky_rows(rest), entries(B), entries(e), entries(xi)
+    if B.shape[0] > MOST_UNROLLED:
+        return _as_matrices(B, rest, samples, root, decide)
+    # Entry by entry: fused into a few loops over the runs, about twice as fast.
+    (p, r), batched = B.shape, samples.e.ndim > 1
+    L, b, e, xi = cholesky_rows(rest), entries(B), list(samples.e), list(samples.xi)
     s = [dot(b[i], e) + dot(L[i][: i + 1], xi[: i + 1]) for i in range(p)]
-    g, other = gradient(jnp.stack(s))
-    kick = [delta * g[i] for i in range(p)]
-    new = [[shrink * b[i][a] - kick[i] * e[a] for a in range(r)] for i in range(p)]
+    (shrink, kick, push), other = decide(jnp.stack(s))
+    total = (lambda x: jnp.sum(x, axis=-1)) if batched else lambda x: x
+    pushed = [[0.0] * r] * p if push is None else entries(push @ root)
+    new = [
+        [shrink * b[i][a] + total(kick[i] * e[a]) + pushed[i][a] for a in range(r)]
+        for i in range(p)
+    ]
     moved = [
-        [(shrink * L[i][j] if j <= i else 0.0) - kick[i] * xi[j] for j in range(p)]
+        [(shrink * L[i][j] if j <= i else 0.0) + total(kick[i] * xi[j]) for j in range(p)]
         for i in range(p)
     ]
-    lower = [
-        [dot(moved[i], moved[j]) + outside * kick[i] * kick[j] for j in range(i + 1)]
-        for i in range(p)
-    ]
+    outside = _outside(kick, samples)
+    lower = [[dot(moved[i], moved[j]) + outside(i, j) for j in range(i + 1)] for i in range(p)]
     symmetric = [[lower[max(i, j)][min(i, j)] for j in range(p)] for i in range(p)]
     return stack(new), stack(symmetric), other
+
+
+def _outside(kick: Array, samples: Samples) -> Callable[[int, int], Array]:
+    """Overlaps of what the rows gain outside the span, entry by entry."""
+    if samples.e.ndim == 1:
+        return lambda i, j: samples.outside * kick[i] * kick[j]
+    p, scaled = kick.shape[0], [kick[i] * samples.deviation for i in range(kick.shape[0])]
+    gram = [[jnp.sum(scaled[i] * scaled[j], axis=-1) for j in range(p)] for i in range(p)]
+    C, T = cholesky_rows(stack(gram)), entries(samples.outside)
+    gain = [[dot(C[i][j : i + 1], [T[k][j] for k in range(j, i + 1)]) for j in range(i + 1)]
+            for i in range(p)]  # fmt: skip
+    return lambda i, j: dot(gain[i][: j + 1], gain[j])
+
+
+def _as_matrices(
+    B: Array, rest: Array, samples: Samples, root: Array, decide: Decide
+) -> tuple[Array, Array, Any]:
+    factor = cholesky(rest)
+    batched = samples.e.ndim > 1
+    (shrink, kick, push), other = decide(B @ samples.e + factor @ samples.xi)
+    if batched:
+        scaled = kick * samples.deviation
+        gain = cholesky(scaled @ scaled.T) @ samples.outside
+        B, factor = shrink * B + kick @ samples.e.T, shrink * factor + kick @ samples.xi.T
+        rest = factor @ factor.T + gain @ gain.T
+    else:
+        B = shrink * B + kick[:, None] * samples.e
+        factor = shrink * factor + kick[:, None] * samples.xi
+        rest = factor @ factor.T + samples.outside * kick[:, None] * kick
+    B = B if push is None else B + push @ root
+    return B, (rest + rest.T) / 2, other

@@ -1,18 +1,20 @@
 """Where runs start: the papers' random law without vectors, or given statistics; and back."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from sgdlimits import _validate
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, check_model
+from sgdlimits.process.lanes import LARGE, map_lanes
+from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import check_seed, run_keys
-from sgdlimits.simulation.lanes import LARGE, map_lanes
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
@@ -51,27 +53,26 @@ def initial(
     """
     dim = check_dim(model, dim)
     runs = _validate.integer("runs", runs, 1)
-    if sgd is not None and not isinstance(sgd, OnlineSGD):
-        raise TypeError(f"sgd={sgd!r}: expected an OnlineSGD.")
-    return draw_initial(model, dim, np.arange(runs), check_seed(seed), sgd)
+    numbers, seed = np.arange(runs), check_seed(seed)
+    if sgd is None:
+        return _draw_lanes(model, dim, numbers, seed, lambda u: u)
+    return draw_initial(Process(model, sgd), dim, numbers, seed)
 
 
-def draw_initial(
-    model: AbstractModel[S], dim: int, numbers: np.ndarray, seed: int, sgd: OnlineSGD | None
-) -> S:
+def draw_initial(process: Process[S], dim: int, numbers: np.ndarray, seed: int) -> S:
     """``initial`` of the runs with these numbers; nothing is checked."""
-    constants = model.initial_constants(dim)
-    drawn = jax.tree.map(
-        jnp.asarray,
-        map_lanes(
-            lambda numbers: _draw(
-                model, run_keys(seed, "initial", numbers), jnp.asarray(float(dim)), constants
-            ),
-            numbers,
-            LARGE,
-        ),
-    )
-    return drawn if sgd is None else model.constrained(drawn, sgd)
+    return _draw_lanes(process.model, dim, numbers, seed, process.constrained)
+
+
+def _draw_lanes(
+    model: AbstractModel[S], dim: int, numbers: np.ndarray, seed: int, constrain: Callable[[S], S]
+) -> S:
+    constants, size = model.initial_constants(dim), jnp.asarray(float(dim))
+
+    def one_lane(numbers: Array) -> S:
+        return constrain(_draw(model, run_keys(seed, "initial", numbers), size, constants))
+
+    return jax.tree.map(jnp.asarray, map_lanes(one_lane, numbers, LARGE))
 
 
 def lift(model: AbstractModel[S], statistics: S, dim: int, seed: int) -> PyTree:

@@ -8,10 +8,8 @@ dQ_ii including its part of order step. Arnaboldi, Krzakala, Loureiro and Stepha
 and (34).
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -22,14 +20,3 @@ def tangent(u: Statistics, rate: Statistics) -> Statistics:
     Q = rate.Q - u.Q * (half[:, None] + half[None, :])
     Q = jnp.where(np.eye(Q.shape[0], dtype=bool), 0.0, Q)
     return Statistics(rate.v, rate.M - u.M * half[:, None], Q)
-
-
-def tangent_rows(
-    u: Statistics, factor: Float[Array, "statistics noises"]
-) -> Float[Array, "statistics noises"]:
-    """J B for the Jacobian J of ``tangent``, column by column."""
-
-    def column(y: Array) -> Array:
-        return tangent(u, u.with_vector(y)).vector
-
-    return jax.vmap(column, in_axes=1, out_axes=1)(factor)

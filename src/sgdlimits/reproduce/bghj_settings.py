@@ -26,13 +26,18 @@ ALPHA, ALPHA_XOR = 50, 20  # samples per dimension
 
 def dimension(work: Workspace) -> int:
     """d."""
-    return work.size(200, 1000)
+    return work.size(200, 1000, 40)
 
 
 def times(work: Workspace) -> np.ndarray:
     """Recorded times, closer together at the start, where things happen."""
-    count = work.size(9, 26)
+    count = work.size(9, 26, 3)
     return np.round(HORIZON * np.linspace(0, 1, count) ** 1.5, 2)
+
+
+def nodes(work: Workspace, most: int) -> int:
+    """Of the laws of weights; few in the tiny form."""
+    return work.size(most, most, 2**9)
 
 
 def k_gmm_model() -> MultiIndexModel:
@@ -108,7 +113,7 @@ def start_in_bins(work: Workspace, bins: int) -> Statistics:
     """
     model = xor_model()
     u = initial(model, dimension(work), 1, work.seed)[0]
-    state = model.chain_state(u)
+    state = model.coordinates(u)
     v, B = np.array(state.v), np.array(state.B)
     for i in range(WIDTH):
         direction, sign = [(0, 1), (1, 1), (0, -1), (1, -1)][i % bins]

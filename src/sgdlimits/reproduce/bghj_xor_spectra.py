@@ -18,6 +18,7 @@ from sgdlimits.reproduce.bghj_settings import (
     SNR,
     WIDTH,
     dimension,
+    nodes,
     start_in_bins,
     states,
     test_or_training,
@@ -27,6 +28,7 @@ from sgdlimits.reproduce.bghj_settings import (
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.curvature_panels import (
     NAMES,
+    NODES,
     TIME_LABEL,
     panel_alignment,
     predicted_alignment,
@@ -69,12 +71,12 @@ def _alignments(work: Workspace, training: bool) -> tuple[Figure, list[Check]]:
     path, times = states(data), data["time"].values
     figure, axes = new_figure(1, 4, width=PAGE, height=2.5, sharey=True)
     checks = []
-    index = some(times, 6)
+    index, few = some(times, 6), nodes(work, NODES)
     shown = int(np.abs(path.v[-1]).argmax())  # the neuron that has grown most
     for column, kind in enumerate(_KINDS):
         symbol = NAMES[kind][1:-1]
         rho = np.array(
-            [predicted_alignment(model, path[i], kind, ALPHA_XOR, d, shown, 2) for i in index]
+            [predicted_alignment(model, path[i], kind, ALPHA_XOR, d, shown, 2, few) for i in index]
         )
         panel_alignment(
             axes[0, column], data[f"{kind}_alignment"], rf"$\rho(W_i, E_2({symbol}_{{W_iW_i}}))$",
@@ -82,7 +84,7 @@ def _alignments(work: Workspace, training: bool) -> tuple[Figure, list[Check]]:
         )  # fmt: skip
         final = data[f"{kind}_alignment"].values[0, -1]
         middle = int(np.argsort(final)[len(final) // 2])
-        of_middle = predicted_alignment(model, path[-1], kind, ALPHA_XOR, d, middle, 2)
+        of_middle = predicted_alignment(model, path[-1], kind, ALPHA_XOR, d, middle, 2, few)
         checks += _check_first_layer(data, kind, (shown, middle), (rho[-1], of_middle), training)
         exact = [_captured_second(path[i], kind) for i in index]
         axis = axes[0, 2 + column]

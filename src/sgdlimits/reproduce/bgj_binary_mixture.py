@@ -19,7 +19,7 @@ from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, 
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.statistics.overlaps import Statistics
 
-_DIM, _SNR, _RIDGE, _RUNS, _TIME = 250, 100.0, 0.1, 200, 40.0
+_SNR, _RIDGE = 100.0, 0.1
 _ANGLE, _DIFFUSION_TIME = 0.6, 12.0  # where on the ring to magnify, and how long
 _NOISELESS = binary_gmm(snr=math.inf, ridge=_RIDGE)
 _ROOT = math.sqrt(bin_mass(0.5, _RIDGE))  # sqrt(C_alpha)
@@ -30,30 +30,34 @@ def figure_2(work: Workspace) -> tuple[Figure, list[Check]]:
     limit = effective_dynamics(_NOISELESS)
     known = limit.fixed_points()
     model = binary_gmm(snr=_SNR, ridge=_RIDGE)
+    dim, time = work.size((250, 40.0), (250, 40.0), (30, 8.0))
+    record = work.size(81, 81, 17)
     real = work.simulate(
-        "sgd", model, engine="sgd", dim=_DIM, time=_TIME, runs=_RUNS, record=81, dtype="float32"
-    )
+        "sgd", model, engine="sgd", dim=dim, time=time, runs=work.size(200, 200), record=record,
+        dtype="float32",
+    )  # fmt: skip
     chain = work.simulate(
-        "chain", model, dim=_DIM, time=_TIME, runs=work.size(1024, 8192), record=81
+        "chain", model, dim=dim, time=time, runs=work.size(1024, 8192), record=record
     )
     ring = _ring_point()
-    diffusion = {
-        dim: work.simulate(
-            f"ring-{dim}", _NOISELESS, dim=dim, time=time, runs=512, initial=ring, record=61
+    diffusion = [
+        work.simulate(
+            f"ring-{n}", _NOISELESS, dim=n, time=until, runs=work.size(512, 512), initial=ring,
+            record=61,
         )
-        for dim, time in ((_DIM, _DIFFUSION_TIME), (work.size(4000, 20_000), 6.0))
-    }
+        for n, until in ((dim, _DIFFUSION_TIME), (work.size(4000, 20_000, 200), 6.0))
+    ]  # fmt: skip
     figure, axes = new_figure(2, 2, height=5.2)
     _panel_fraction(axes[0, 0], known, real, chain)
     _panel_ends(axes[0, 1], real)
     process = limit.linearise(ring)
-    _panel_path(axes[1, 0], diffusion[_DIM], ring, process)
-    _panel_plane(axes[1, 1], diffusion[_DIM], ring, process)
+    _panel_path(axes[1, 0], diffusion[0], ring, process)
+    _panel_plane(axes[1, 1], diffusion[0], ring, process)
     checks = _check_fixed_points(known) + _check_ends(known, real, chain)
     checks.append(agree("all statistics at all times: SGD against the exact chain", "–",
                         compare(real, chain, level=1e-3)))  # fmt: skip
-    checks += _check_basins(work, limit, known)
-    return figure, checks + _check_diffusion(diffusion, ring, process)
+    checks += _check_basins(work, dim, limit, known)
+    return figure, checks + _check_diffusion(diffusion[1], ring, process)
 
 
 def _ring_point() -> Statistics:
@@ -76,9 +80,9 @@ def _panel_fraction(
         panels.panel_fraction(
             axis, dataset, reached, color=COLOURS[colour], label=f"{name}, {len(reached)} runs"
         )
-    axis.plot(_TIME, 0.5, "kx", ms=7, mew=2, clip_on=False, label="predicted, 1/2")
+    axis.plot(chain["time"][-1], 0.5, "kx", ms=7, mew=2, clip_on=False, label="predicted, 1/2")
     axis.set_ylim(0, 0.75)
-    axis.set_title(rf"$N={_DIM}$, $\lambda={_SNR:g}$, $\alpha={_RIDGE:g}$")
+    axis.set_title(rf"$N={chain.attrs['dim']}$, $\lambda={_SNR:g}$, $\alpha={_RIDGE:g}$")
     axis.legend(loc="lower right")
 
 
@@ -91,24 +95,25 @@ def _panel_ends(axis: Axes, real: xr.Dataset) -> None:
     axis.set_aspect("equal")
     axis.set_xlabel(r"$m_1$")
     axis.set_ylabel(r"$m_2$")
-    axis.set_title(rf"end points, $t={_TIME:g}$")
+    axis.set_title(rf"end points, $t={float(real['time'][-1]):g}$")
     axis.legend(loc="center")
 
 
 def _panel_path(axis: Axes, dataset: xr.Dataset, ring: Statistics, process) -> None:
     index = process.names.index("M_11")
-    paths = panels.magnified(dataset, ring, _DIM)[..., index]
+    dim = dataset.attrs["dim"]
+    paths = panels.magnified(dataset, ring, dim)[..., index]
     variance = process.covariance(dataset["time"].values)[:, index, index]
     panels.panel_band(axis, dataset, paths, variance)
     axis.set_ylabel(r"$\sqrt{N}\,(m_1-a_1)$")
-    axis.set_title(rf"on the ring, $N={_DIM}$, $\lambda=\infty$")
+    axis.set_title(rf"on the ring, $N={dim}$, $\lambda=\infty$")
     axis.set_ylim(-0.62, 0.42)
     axis.legend(loc="lower left")
 
 
 def _panel_plane(axis: Axes, dataset: xr.Dataset, ring: Statistics, process) -> None:
     pair = [process.names.index(name) for name in ("M_11", "M_21")]
-    points = panels.magnified(dataset, ring, _DIM)[:, -1][:, pair]
+    points = panels.magnified(dataset, ring, dataset.attrs["dim"])[:, -1][:, pair]
     covariance = panels.covariance_at(process, _DIFFUSION_TIME)[np.ix_(pair, pair)]
     panels.panel_cloud(axis, points, covariance)
     axis.set_aspect("equal", adjustable="datalim")
@@ -129,9 +134,10 @@ def _check_fixed_points(known: list[FixedPoint]) -> list[Check]:
         equal("C_alpha = log(1 - 2 alpha) - log(2 alpha)", "minus sign lost in print",
               math.log(0.8 / 0.2), bin_mass(0.5, _RIDGE), 1e-14),
         holds("fixed sets", "origin, two quarter circles, two stable points",
-              (len(known), len(rings), len(optimum)) == (5, 2, 2), "5, of them 2 rings, 2 points"),
+              (len(known), len(rings), len(optimum)) == (5, 2, 2), "5, of them 2 rings, 2 points",
+              exact=True),
         holds("rings", "unstable", all(p.attracting and not p.stable for p in rings),
-              "neutral inside, left at their ends only"),
+              "neutral inside, left at their ends only", exact=True),
         equal("slowest eigenvalue at the optimum", "–", -2 * _RIDGE,
               float(optimum[0].eigenvalues[0]), 1e-9),
         equal("eigenvalue -2 C alpha (1 - 2 alpha) at the optimum", "–", theory,
@@ -141,11 +147,12 @@ def _check_fixed_points(known: list[FixedPoint]) -> list[Check]:
 
 def _check_ends(known: list[FixedPoint], real: xr.Dataset, chain: xr.Dataset) -> list[Check]:
     checks, everything = [], [p for p in known if p.attracting]
+    dim, time = real.attrs["dim"], float(real["time"][-1])
     for name, dataset in (("SGD", real), ("chain", chain)):
         reached = panels.near(dataset, _optimum(known), 0.5 * _ROOT)[:, -1]
         checks.append(
             against_simulation(
-                f"fraction at the optimum, {name}, t = {_TIME:g}", "1/2", 0.5, reached.mean(),
+                f"fraction at the optimum, {name}, t = {time:g}", "1/2", 0.5, reached.mean(),
                 0.5 / reached.size**0.5,
             )
         )  # fmt: skip
@@ -154,7 +161,7 @@ def _check_ends(known: list[FixedPoint], real: xr.Dataset, chain: xr.Dataset) ->
         rule = (side[:, 0] * side[:, 1] < 0) == reached
         checks.append(
             holds(f"sign of v_i(0) + m_i(0) decides, {name}", "–", rule.mean() > 0.97,
-                  f"{rule.mean():.2%} of runs, allowed above 97 % (noise at N = {_DIM})")
+                  f"{rule.mean():.2%} of runs, allowed above 97 % (noise at N = {dim})")
         )  # fmt: skip
     end = panels.statistics(real.isel(time=-1))
     distance = np.min([p.distance(end) for p in everything], axis=0)
@@ -167,10 +174,10 @@ def _check_ends(known: list[FixedPoint], real: xr.Dataset, chain: xr.Dataset) ->
 
 
 def _check_basins(
-    work: Workspace, limit: EffectiveDynamics, known: list[FixedPoint]
+    work: Workspace, dim: int, limit: EffectiveDynamics, known: list[FixedPoint]
 ) -> list[Check]:
     result = limit.basin_probabilities(
-        dim=_DIM, runs=work.size(256, 4096), time=40.0, seed=work.seed, components=known,
+        dim=dim, runs=work.size(256, 4096), time=40.0, seed=work.seed, components=known,
         progress=work.progress,
     )  # fmt: skip
     p, error = result.of(lambda component: component.stable)
@@ -180,7 +187,7 @@ def _check_basins(
     ]
 
 
-def _check_diffusion(diffusion: dict[int, xr.Dataset], ring: Statistics, process) -> list[Check]:
+def _check_diffusion(dataset: xr.Dataset, ring: Statistics, process) -> list[Check]:
     names = ["v_1", "v_2", "M_11", "M_21"]
     index = [process.names.index(name) for name in names]
     a = np.asarray(ring.v)
@@ -189,11 +196,11 @@ def _check_diffusion(diffusion: dict[int, xr.Dataset], ring: Statistics, process
     checks = [
         equal("Sigma = alpha² a_i a_j, largest difference", "alpha² a_i a_j", 0.0,
               float(np.abs(sigma - pattern).max()), 1e-12),
-        holds("rank of Sigma", "1", np.linalg.matrix_rank(sigma, 1e-10) == 1, "exact"),
+        holds("rank of Sigma", "1", np.linalg.matrix_rank(sigma, 1e-10) == 1, "exact", exact=True),
     ]  # fmt: skip
-    dim, time = max(diffusion), 6.0
+    dim, time = dataset.attrs["dim"], 6.0
     theory = panels.covariance_at(process, time)
-    samples = panels.magnified(diffusion[dim], ring, dim)[:, -1]
+    samples = panels.magnified(dataset, ring, dim)[:, -1]
     for name, i in zip(names, index, strict=True):
         value, error = panels.variance_error(samples[:, i])
         checks.append(

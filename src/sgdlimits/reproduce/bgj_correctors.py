@@ -18,14 +18,13 @@ from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.base import Model
 from sgdlimits.models.mixtures_zoo import binary_gmm
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.overlaps import Statistics
 
-_DIM = 1000
 _NONE = 1e-9  # step at which the corrector is nothing; the population drift does not depend on it
 _CRITICAL, _SUBCRITICAL = 1.0, 0.05
 _STEPS = (_SUBCRITICAL, 0.5, _CRITICAL, 1.5)
@@ -81,27 +80,28 @@ def _cases() -> tuple[_Case, ...]:
 
 def correctors(work: Workspace) -> tuple[Figure, list[Check]]:
     """Both models: with and without corrector against SGD, and what remains of it at the end."""
-    cases = _cases()
+    cases, dim = _cases(), work.size(1000, 1000, 50)
+    steps = work.size(_STEPS, _STEPS, (_SUBCRITICAL, _CRITICAL))
     figure, axes = new_figure(len(cases), 3, width=PAGE, height=4.4)
     checks: list[Check] = []
     for row, case in zip(axes, cases, strict=True):
         chains = {
             step: work.simulate(
-                f"chain-{case.name}-{step}", case.model, OnlineSGD(step=step), dim=_DIM,
+                f"chain-{case.name}-{step}", case.model, OnlineSGD(step=step), dim=dim,
                 time=case.time, runs=work.size(64 if step < 0.1 else 256, 1024),
                 initial=case.start, record=_RECORDS,
             )
-            for step in _STEPS
+            for step in steps
         }  # fmt: skip
         real = work.simulate(
-            f"sgd-{case.name}", case.model, OnlineSGD(step=_CRITICAL), "sgd", dim=_DIM,
+            f"sgd-{case.name}", case.model, OnlineSGD(step=_CRITICAL), "sgd", dim=dim,
             time=case.time, runs=work.size(16, 64), initial=case.start, record=_RECORDS,
         )  # fmt: skip
         for axis, (quantity, (_, symbol)) in zip(row[:2], case.quantities, strict=True):
             _panel_time(axis, case, quantity, chains, real)
             axis.set_ylabel(symbol)
         row[1].set_title(case.title)
-        _panel_end(row[2], case, chains)
+        _panel_end(row[2], case, chains, work.size(16, 16, 3))
         checks += _check_critical(case, chains[_CRITICAL], real)
         checks += _check_paths(work, case, chains)
         checks += _check_subcritical(case, chains[_SUBCRITICAL])
@@ -148,8 +148,8 @@ def _panel_time(
     axis.set_ylim(bottom=0)
 
 
-def _panel_end(axis: Axes, case: _Case, chains: dict[float, xr.Dataset]) -> None:
-    steps = np.linspace(0.02, max(_STEPS), 16)
+def _panel_end(axis: Axes, case: _Case, chains: dict[float, xr.Dataset], count: int) -> None:
+    steps = np.linspace(0.02, max(_STEPS), count)
     values = [_ode(case, step, case.alignment)[-1] for step in steps]
     axis.plot(steps, values, color="black", label="ODE with corrector")
     axis.axhline(_ode(case, _NONE, case.alignment)[-1], ls="--", color="black",
@@ -173,14 +173,14 @@ def _mean(dataset: xr.Dataset, quantity: Quantity) -> tuple[float, float]:
 
 def _check_critical(case: _Case, chain: xr.Dataset, real: xr.Dataset) -> list[Check]:
     """At c = 1: the ODE with corrector holds, the one without is rejected."""
-    checks = []
+    checks, dim = [], chain.attrs["dim"]
     for quantity, (plain, _) in case.quantities:
         name = f"{case.name}: {plain} at t = {case.time:g}, c = 1"
         with_it, without = (_ode(case, s, quantity)[-1] for s in (_CRITICAL, _NONE))
         mean, error = _mean(chain, quantity)
         checks.append(against_simulation(
             f"{name}, ODE with corrector against chain", "-f + g", float(with_it), mean, error,
-            bias=_BIAS / _DIM, why_bias="(1/d)",
+            bias=_BIAS / dim, why_bias="(1/d)",
         ))  # fmt: skip
         sgd, sgd_error = _mean(real, quantity)
         checks.append(against_simulation(
@@ -200,15 +200,15 @@ def _check_paths(work: Workspace, case: _Case, chains: dict[float, xr.Dataset]) 
     """All statistics at all times: with the corrector at every step size, without it at none."""
     checks = []
     for step, chain in chains.items():
-        times = chain["time"].values  # whole steps of this size
+        times, dim = chain["time"].values, chain.attrs["dim"]  # whole steps of this size
         limits = {
             which: work.simulate(
                 f"ode-{case.name}-{step}-{which}", case.model, OnlineSGD(step=which), "ode",
-                dim=_DIM, time=times[-1], initial=case.start, record=times,
+                dim=dim, time=times[-1], initial=case.start, record=times,
             )
             for which in (step, _NONE)
         }  # fmt: skip
-        allowed = _PATH_BIAS * step / _DIM
+        allowed = _PATH_BIAS * step / dim
         with_it, without = (
             compare(chain, limits[which], level=_LEVEL, allowed=allowed) for which in (step, _NONE)
         )
@@ -223,11 +223,11 @@ def _check_paths(work: Workspace, case: _Case, chains: dict[float, xr.Dataset]) 
 
 def _check_subcritical(case: _Case, chain: xr.Dataset) -> list[Check]:
     """At c = 0.05: both hold, within the size of the step."""
-    checks = []
+    checks, expected = [], _BIAS * _SUBCRITICAL / chain.attrs["dim"]
     for quantity, (plain, _) in case.quantities:
         mean, error = _mean(chain, quantity)
         for step, label, bias, why in (
-            (_SUBCRITICAL, "ODE with corrector", _BIAS * _SUBCRITICAL / _DIM, "(c/d)"),
+            (_SUBCRITICAL, "ODE with corrector", expected, "(c/d)"),
             (_NONE, "ODE without", _SUBCRITICAL, "(c)"),
         ):
             checks.append(against_simulation(

@@ -13,7 +13,7 @@ from sgdlimits.analysis.escape import EscapeLaw, escape_law
 from sgdlimits.analysis.exit_time import exit_time
 from sgdlimits.closed_forms.spiked_tensor_phases import m_star
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace
@@ -21,10 +21,10 @@ from sgdlimits.reproduce.workspace import Workspace
 _SNR = 2.0
 _LEVEL = m_star(2, _SNR) / 2
 _RATE = 4 * (_SNR - 1)
-_RECORDS = 2001
-# (dimension, runs): quick and full. A run of n = 10^6 takes 10^6 log(10^6)/8 = 1.7e6 steps.
+# (dimension, runs). A run of n = 10^6 takes 10^6 log(10^6)/8 = 1.7e6 steps.
 _QUICK = ((100, 2048), (1000, 2048), (10_000, 1024), (100_000, 64), (1_000_000, 16))
 _FULL = ((100, 16384), (1000, 16384), (10_000, 8192), (100_000, 2048), (1_000_000, 1024))
+_TINY = ((1000, 1024), (10_000, 1024))
 _LAW_SHOWN = (1000, 10_000)
 _FALSE_ALARM = 1e-4
 _MISSED = 5e-4  # of the runs, by the law, have not hit at the horizon: too few to move the mean
@@ -36,12 +36,12 @@ def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
     dynamics = effective_dynamics(model)
     figure, axes = new_figure(1, 2, height=2.9)
     checks, means, errors, laws = [], [], [], []
-    sizes = _FULL if work.full else _QUICK
+    sizes, records = work.size(_QUICK, _FULL, _TINY), work.size(2001, 2001, 201)
     for dim, runs in sizes:
         law = escape_law(dynamics, SpikedStatistics(0.0, 1.0), "m", _LEVEL, dim)
         horizon = float(law.quantile(1 - _MISSED))
         chain = work.simulate(
-            f"chain-{dim}", model, dim=dim, time=horizon, runs=runs, record=_RECORDS
+            f"chain-{dim}", model, dim=dim, time=horizon, runs=runs, record=records
         )
         hits = exit_time(chain, _LEVEL, "|m|")
         times = hits["time"].values[~hits["censored"].values]

@@ -10,12 +10,12 @@ from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.escape import escape_law
 from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, m_star
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, band, new_figure, phase_portrait
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
-_DIM, _TIME = 1500, 10.0
+_TIME = 10.0
 _BELOW, _ABOVE = 0.8, 1.2
 _SHOWN = 5
 _SADDLE = SpikedStatistics(0.0, 1.0)
@@ -24,15 +24,16 @@ _SADDLE = SpikedStatistics(0.0, 1.0)
 def figure_1(work: Workspace) -> tuple[Figure, list[Check]]:
     """Panels (a)-(d) of the figure, with the law of the diffusive limit as a band."""
     figure, axes = new_figure(2, 2, height=5.0)
+    dim = work.size(1500, 1500, 100)
     checks = [equal("threshold lambda_c(2) at c = 1", "1", 1.0, critical_snr(2), 1e-15)]
     for row, snr in enumerate((_BELOW, _ABOVE)):
         model = SpikedTensor(order=2, snr=snr)
         dynamics = effective_dynamics(model, OnlineSGD())
         chain = work.simulate(
-            f"chain-{snr}", model, dim=_DIM, time=_TIME, runs=work.size(1024, 8192), record=401
+            f"chain-{snr}", model, dim=dim, time=_TIME, runs=work.size(1024, 8192), record=401
         )
         real = work.simulate(
-            f"sgd-{snr}", model, engine="sgd", dim=_DIM, time=_TIME, runs=work.size(16, 64),
+            f"sgd-{snr}", model, engine="sgd", dim=dim, time=_TIME, runs=work.size(16, 64, _SHOWN),
             record=401,
         )  # fmt: skip
         _panel_overlap(axes[row, 0], dynamics, chain, real)
@@ -48,9 +49,9 @@ def _panel_overlap(
     axis: Axes, dynamics: EffectiveDynamics, chain: xr.Dataset, real: xr.Dataset
 ) -> None:
     snr = float(dynamics.model.snr)  # type: ignore[attr-defined]
-    times = chain["time"].values
+    times, dim = chain["time"].values, chain.attrs["dim"]
     _, covariance = dynamics.rescale("m").gaussian(_SADDLE, times, np.diag([1.0, 0.0]))
-    width = 1.645 * np.sqrt(np.asarray(covariance)[:, 0, 0] / _DIM)  # 5 % to 95 %
+    width = 1.645 * np.sqrt(np.asarray(covariance)[:, 0, 0] / dim)  # 5 % to 95 %
     band(axis, chain["m"], label="exact chain, 5–95 %")
     for run in range(_SHOWN):
         axis.plot(real["time"], real["m"][run], lw=0.5, color=COLOURS["second"],
@@ -67,7 +68,7 @@ def _panel_overlap(
         axis.set_ylim(-0.62, 0.62)
     axis.set_xlabel(r"$t$ = steps $/\, n$")
     axis.set_ylabel(r"$m$")
-    axis.set_title(rf"$\lambda={snr}$, $n={_DIM}$: {name} OU")
+    axis.set_title(rf"$\lambda={snr}$, $n={dim}$: {name} OU")
 
 
 def _panel_plane(axis: Axes, dynamics: EffectiveDynamics, real: xr.Dataset) -> None:
@@ -96,13 +97,15 @@ def _check_both_engines(snr: float, chain: xr.Dataset, real: xr.Dataset) -> list
 def _check_stable(work: Workspace, dynamics: EffectiveDynamics) -> list[Check]:
     process = dynamics.linearise(_SADDLE)
     theory = float(process.stationary_covariance()[0, 0])
-    dim = 10_000  # where the neglected m^2 beside 1 - lambda is below the sampling error
+    # Large enough that the neglected m^2 beside 1 - lambda is below the sampling error.
+    dim = work.size(10_000, 10_000, 500)
     chain = work.simulate(
         "chain-large", dynamics.model, dim=dim, time=6.0, runs=work.size(1024, 4096), record=2
     )
     squares = dim * chain["m"].isel(time=-1).values ** 2
     return [
-        holds("(0, 1) for lambda < 1", "stable", process.stable, "eigenvalues of A negative"),
+        holds("(0, 1) for lambda < 1", "stable", process.stable, "eigenvalues of A negative",
+              exact=True),
         equal("stationary variance 1/(1 - lambda) of sqrt(n) m", "OU, stable", 5.0, theory, 1e-10),
         against_simulation(
             f"variance of sqrt(n) m at t = 6, n = {dim}", "5 (from the OU limit)", theory,
@@ -113,21 +116,21 @@ def _check_stable(work: Workspace, dynamics: EffectiveDynamics) -> list[Check]:
 
 
 def _check_unstable(dynamics: EffectiveDynamics, chain: xr.Dataset) -> list[Check]:
-    star = m_star(2, _ABOVE)
-    law = escape_law(dynamics, _SADDLE, "m", star / 2, _DIM)
+    star, dim = m_star(2, _ABOVE), chain.attrs["dim"]
+    law = escape_law(dynamics, _SADDLE, "m", star / 2, dim)
     reached = (abs(chain["m"]) >= star / 2).any("time").values
     theory = float(law.cdf(_TIME))
     process = dynamics.linearise(SpikedStatistics(star, 1.0))
-    spread = float(process.stationary_covariance()[0, 0]) / _DIM
+    spread = float(process.stationary_covariance()[0, 0]) / dim
     final = abs(chain["m"].isel(time=-1)).values
     arrived = final[final > star / 2]
     return [
         holds("(0, 1) for lambda > 1", "unstable", not dynamics.linearise(_SADDLE).stable,
-              "leading eigenvalue of A positive"),
+              "leading eigenvalue of A positive", exact=True),
         equal("m_star = sqrt(lambda - 1)", f"{0.2**0.5:.6g}", 0.2**0.5, star, 1e-12),
         against_simulation(
             f"fraction with |m| > m_star/2 before t = {_TIME:g}", "–", theory, reached.mean(),
-            float(np.sqrt(theory * (1 - theory) / reached.size)), bias=1.5 / _DIM**0.5,
+            float(np.sqrt(theory * (1 - theory) / reached.size)), bias=1.5 / dim**0.5,
             why_bias="(n^-1/2)",
         ),
         against_simulation(

@@ -13,22 +13,28 @@ from matplotlib.figure import Figure
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, m_dagger, m_star, overlaps
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 
+_ORDERS = (2, 3, 4)
 _STEPS = ((1.0, "simulation"), (0.3, "third"), (0.03, "second"))
+#: Order, snr over its threshold, step, ridge.
+_SEARCHED = (
+    (2, 0.8, 1.0, 0.0), (2, 1.5, 1.0, 0.2), (3, 0.9, 1.0, 0.0), (3, 1.3, 0.5, 0.0),
+    (3, 1.5, 1.0, 0.3), (4, 1.2, 1.0, 0.0), (4, 1.4, 0.7, 0.1), (5, 1.3, 1.0, 0.0),
+)  # fmt: skip
 _PAPER_THRESHOLDS = {3: 16 * math.sqrt(3) / 9, 4: 27 / 4}
 
 
 def phase_diagram(work: Workspace) -> tuple[Figure, list[Check]]:
     """Branches of fixed points for orders 2, 3, 4, and the threshold over orders."""
     figure, axes = new_figure(2, 2, height=5.0)
-    for axis, order in zip(axes.flat, (2, 3, 4), strict=False):
+    for axis, order in zip(axes.flat, _ORDERS, strict=False):
         _panel_branches(axis, order)
     _panel_threshold(axes[1, 1])
-    checks = [*_check_thresholds(), *_check_small_step(), *_check_search()]
+    checks = [*_check_thresholds(), *_check_small_step(), *_check_search(work)]
     checks += _check_endpoints(work, axes)
     handles, labels = axes[0, 1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -103,13 +109,10 @@ def _check_small_step() -> list[Check]:
     return checks
 
 
-def _check_search() -> list[Check]:
+def _check_search(work: Workspace) -> list[Check]:
     """The generic solver, which knows only the drift, finds the same points."""
     checks = []
-    for order, ratio, step, ridge in (
-        (2, 0.8, 1.0, 0.0), (2, 1.5, 1.0, 0.2), (3, 0.9, 1.0, 0.0), (3, 1.3, 0.5, 0.0),
-        (3, 1.5, 1.0, 0.3), (4, 1.2, 1.0, 0.0), (4, 1.4, 0.7, 0.1), (5, 1.3, 1.0, 0.0),
-    ):  # fmt: skip
+    for order, ratio, step, ridge in work.size(_SEARCHED, _SEARCHED, _SEARCHED[:1]):
         model = SpikedTensor(order, ratio * critical_snr(order, step), ridge)
         dynamics = effective_dynamics(model, OnlineSGD(step))
         known, found = dynamics.fixed_points("formula"), dynamics.fixed_points("search")
@@ -121,12 +124,13 @@ def _check_search() -> list[Check]:
         checks.append(
             holds(f"search = formula: k = {order}, lambda = {ratio:g} lambda_c, c = {step:g}, "
                   f"alpha = {ridge:g}",
-                  "-", agree, f"{len(known)} points, {sum(p.stable for p in known)} stable")
+                  "-", agree, f"{len(known)} points, {sum(p.stable for p in known)} stable",
+                  exact=True)
         )  # fmt: skip
     odd = effective_dynamics(SpikedTensor(3, 4.0)).fixed_points()
     checks.append(
         holds("k = 3: fixed points with m < 0", "two pairs, ±m (holds for even k)",
-              all(float(p.statistics.m) >= 0 for p in odd), "none exist")
+              all(float(p.statistics.m) >= 0 for p in odd), "none exist", exact=True)
     )  # fmt: skip
     return checks
 
@@ -134,14 +138,14 @@ def _check_search() -> list[Check]:
 def _check_endpoints(work: Workspace, axes: np.ndarray) -> list[Check]:
     """Where the exact chain settles, drawn over the branches."""
     checks = []
-    dim = work.size(20_000, 200_000)
-    for axis, order in zip(axes.flat, (2, 3, 4), strict=False):
+    dim, runs = work.size(20_000, 200_000, 500), work.size(16, 16, 4)
+    for axis, order in list(zip(axes.flat, _ORDERS, strict=False))[: work.size(3, 3, 1)]:
         for step, colour in _STEPS[:2]:
             snr = 1.5 * critical_snr(order)
             star = m_star(order, snr, step)
             chain = work.simulate(
                 f"chain-{order}-{step:g}", SpikedTensor(order, snr), OnlineSGD(step), dim=dim,
-                time=3.0, runs=16, initial=SpikedStatistics(1.1 * star, step), record=4,
+                time=3.0, runs=runs, initial=SpikedStatistics(1.1 * star, step), record=4,
             )  # fmt: skip
             final = chain["m"].isel(time=-1).values
             axis.plot(snr, final.mean(), "D", ms=4, mfc="none", color=COLOURS[colour],

@@ -15,7 +15,7 @@ from scipy import stats
 
 from sgdlimits.closed_forms.spiked_tensor_phases import m_dagger, m_star
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, new_figure, phase_portrait
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace
@@ -26,7 +26,7 @@ _CASES = ((3, 4.0), (4, 8.0))  # order, snr above its threshold
 _DIMS = ((200, "second"), (2000, "simulation"))
 # order, Lambda, level of sqrt(n)|m|, dimensions of the chain
 _THRESHOLD_CASES = ((3, 0.3, "simulation"), (4, 0.1, "third"))
-_ESCAPED, _HORIZON = 12.0, 3.0
+_ESCAPED, _HORIZON, _RECORDS = 12.0, 3.0, 301
 _LIMIT_DIM = 10**12  # where n^-1 corrections are below rounding of the sampled law
 
 
@@ -50,8 +50,9 @@ def _panel_trajectories(work: Workspace, axis: Axes, order: int, snr: float) -> 
     phase_portrait(axis, dynamics, ("m", -0.3, 1.3), ("r2", 0.2, 1.8))
     starts = SpikedStatistics(np.tile([0.1, 0.25, 0.45, 0.7], 3), np.repeat([0.4, 1.0, 1.6], 4))
     chain = work.simulate(
-        f"trajectories-{order}", model, dim=20_000, time=1.0, runs=12, initial=starts, record=2001
-    )
+        f"trajectories-{order}", model, dim=work.size(20_000, 20_000, 500), time=1.0, runs=12,
+        initial=starts, record=work.size(2001, 2001, 101),
+    )  # fmt: skip
     found = chain["m"].isel(time=-1).values > m_dagger(order, snr)
     for run, success in enumerate(found):
         colour = COLOURS["simulation" if success else "second"]
@@ -67,8 +68,8 @@ def _panel_success(work: Workspace, axis: Axes) -> list[Check]:
     saddle = SpikedStatistics(m_dagger(order, snr), 1.0)
     offsets = np.linspace(-3, 3, 13)  # in units of n^-1/2
     checks, predicted = [], _success_probability(model, saddle, offsets)
-    runs = work.size(256, 2048)
-    for dim, colour in _DIMS:
+    runs, dims = work.size(256, 2048), work.size(_DIMS, _DIMS, _DIMS[:1])
+    for dim, colour in dims:
         starts = float(saddle.m) + offsets / dim**0.5
         initial = SpikedStatistics(np.repeat(starts, runs), np.ones(runs * len(starts)))
         chain = work.simulate(
@@ -88,7 +89,7 @@ def _panel_success(work: Workspace, axis: Axes) -> list[Check]:
                 0.5, fraction[index], error[index], bias=2 / dim**0.5, why_bias="(n^-1/2)",
             )
         )  # fmt: skip
-        if dim == _DIMS[-1][0]:
+        if dim == dims[-1][0]:
             worst = int(np.argmax(np.abs(fraction - predicted)))
             checks.append(
                 against_simulation(
@@ -120,18 +121,20 @@ def _success_probability(
 
 def _panel_threshold(work: Workspace, axis: Axes) -> list[Check]:
     checks = []
-    for order, strength, colour in _THRESHOLD_CASES:
-        limit = _survival(_limit_paths(work, order, strength), 1)
+    dims = work.size((1000, 10_000), (1000, 10_000), (100, 400))
+    for order, strength, colour in _THRESHOLD_CASES[work.size(0, 0, 1) :]:
+        paths = _limit_paths(work, order, strength)
+        limit = _survival(paths, 1)
         axis.plot(*limit, color=COLOURS[colour],
                   label=rf"limit, $k={order}$, $\Lambda={strength:g}$")  # fmt: skip
-        for dim, marker in ((1000, "o"), (10_000, "s")):
+        for dim, marker in zip(dims, "os", strict=True):
             chain = _chain_paths(work, order, strength, dim)
             times, alive = _survival(chain, dim)
             axis.plot(times[::10], alive[::10], marker, ms=3, mfc="none", color=COLOURS[colour],
                       label=f"chain, $n={dim}$" if order == 4 else None)  # fmt: skip
             escaped = 1 - alive[-1]
-            runs, paths = chain.sizes["run"], 4096
-            error = np.sqrt(escaped * (1 - escaped) * (1 / runs + 1 / paths))
+            sizes = chain.sizes["run"], paths.sizes["run"]
+            error = np.sqrt(escaped * (1 - escaped) * (1 / sizes[0] + 1 / sizes[1]))
             checks.append(
                 against_simulation(
                     f"escaped sqrt(n)|m| > {_ESCAPED:g} by t = {_HORIZON:g}, k = {order}, "
@@ -153,14 +156,14 @@ def _limit_paths(work: Workspace, order: int, strength: float) -> xr.Dataset:
     """Paths of du = 2u(k Lambda u^(k-2) - k w^(k-1)) dt + noise, magnified from the drift."""
     model = SpikedTensor.at_gradient_threshold(order, strength, _LIMIT_DIM)
     dynamics = effective_dynamics(model).rescale("m", dim=_LIMIT_DIM)
-    paths = 4096
+    paths = work.size(4096, 4096)
     start = np.random.default_rng(work.seed).standard_normal(paths)
     with warnings.catch_warnings():
         # The limit explodes in finite time: divergence is the escape that is being counted.
         warnings.simplefilter("ignore", DivergenceWarning)
         return sample_diffusion(
             dynamics, initial=SpikedStatistics(start, np.ones(paths)), time=_HORIZON, runs=paths,
-            seed=work.seed, record=301, dt=5e-4, progress=work.progress,
+            seed=work.seed, record=_RECORDS, dt=work.size(5e-4, 5e-4, 5e-3), progress=work.progress,
         )  # fmt: skip
 
 
@@ -170,7 +173,7 @@ def _chain_paths(work: Workspace, order: int, strength: float, dim: int) -> xr.D
         warnings.simplefilter("ignore", DivergenceWarning)
         return work.simulate(
             f"threshold-{order}-{dim}", model, dim=dim, time=_HORIZON,
-            runs=work.size(1024, 4096), record=301,
+            runs=work.size(1024, 4096), record=_RECORDS,
         )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from sgdlimits.statistics.overlaps import Statistics
 _SNR, _RIDGE, _WIDTH = 10.0, 0.03, 4
 _LEVEL = 0.3
 _QUICK = (200, 1200, 6400)
+_TINY = (50, 100)
 _FULL = (200, 800, 3200, 12_800, 102_400)
 _ODE = {"rtol": 1e-3, "atol": 1e-6}  # exit times to 1e-2
 _COLOURS = ("third", "simulation", "second", "fourth", "theory")
@@ -42,20 +43,21 @@ def cold_start(work: Workspace) -> tuple[Figure, list[Check]]:
         data=model.data, network=model.network, loss=model.loss, ridge=_RIDGE, rule=rule
     )
     dynamics = effective_dynamics(coarse)
-    dims, horizon = (_FULL, 50.0) if work.full else (_QUICK, 25.0)
-    runs = work.size(64, 256)
+    dims, horizon = work.size((_QUICK, 25.0), (_FULL, 50.0), (_TINY, 25.0))
+    runs, records = work.size(64, 256), work.size(301, 301, 61)
     figure, axes = new_figure(1, 3, width=PAGE, height=2.7)
     chains = [
-        work.simulate(f"chain-{d}", model, dim=d, time=horizon, runs=runs, record=301) for d in dims
+        work.simulate(f"chain-{d}", model, dim=d, time=horizon, runs=runs, record=records)
+        for d in dims
     ]
-    times = np.linspace(0, horizon, 301)
+    times = np.linspace(0, horizon, records)
     starts = [initial(model, d, runs, work.seed) for d in dims]
     starts.append(_limit_of_starts(starts[-1]))
     flow = dynamics.solve(jax.tree.map(lambda *x: jnp.stack(x), *starts), times, **_ODE)
     odes = np.abs(np.asarray(flow.M)).max((-2, -1))  # time, dim, start
     exits = np.array([_exit(chain) for chain in chains])
     ode_exits = np.array([_first(times, odes[:, i]) for i in range(len(dims))])
-    some = np.arange(0, 301, 60)
+    some = np.arange(0, records, records // 5)
     rates, shift = _linearised(dynamics, flow[some, -1])
     _panel_growth(axes[0, 0], dims, chains, times, odes)
     _panel_exit(axes[0, 1], np.array(dims), exits, ode_exits)

@@ -19,7 +19,7 @@ from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.statistics.overlaps import Statistics
 
-_DIM, _SNR, _RIDGE = 250, 1000.0, 0.03
+_SNR, _RIDGE = 1000.0, 0.03
 _TIME = 40.0  # by then the noise has decided the basin; the flow does the rest
 _REST = 200.0
 _ALL_WIDTHS = np.arange(1, 17)
@@ -32,12 +32,12 @@ def success_probability(width: int) -> float:
 
 def success_against_width(work: Workspace) -> tuple[Figure, list[Check]]:
     """Probability of success, and how many neurons share a bin."""
-    widths = (4, 6, 8) if not work.full else (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
-    runs = work.size(256, 4096)
-    results = {width: _simulate(work, width, runs) for width in widths}
+    widths = work.size((4, 6, 8), (2, 3, 4, 5, 6, 7, 8, 10, 12, 16), (4,))
+    runs, dim = work.size(256, 4096), work.size(250, 250, 50)
+    results = {width: _simulate(work, width, dim, runs) for width in widths}
     figure, axes = new_figure(1, 2, height=2.8)
-    _panel_success(axes[0, 0], results, runs)
-    _panel_failure(axes[0, 1], results, runs)
+    _panel_success(axes[0, 0], results, dim, runs)
+    _panel_failure(axes[0, 1], results, dim, runs)
     checks = [
         equal("P(success) at width 4", "3/32", 3 / 32, success_probability(4), 1e-15),
         equal("P(success) at width 8", "–", 0.6229, success_probability(8), 5e-5),
@@ -48,7 +48,7 @@ def success_against_width(work: Workspace) -> tuple[Figure, list[Check]]:
         checks += [
             against_simulation(f"P(success), width {width}, flow at lambda = inf",
                                "3/32" if width == 4 else "–", theory, flow.mean(), error),
-            against_simulation(f"P(success), width {width}, chain N = {_DIM}, lambda = {_SNR:g}",
+            against_simulation(f"P(success), width {width}, chain N = {dim}, lambda = {_SNR:g}",
                                "3/32" if width == 4 else "–", theory, chain.mean(), error),
             holds(f"the bins at the start decide, width {width}", "–",
                   bool((rule == flow).mean() > 0.97),
@@ -57,11 +57,13 @@ def success_against_width(work: Workspace) -> tuple[Figure, list[Check]]:
     return figure, checks
 
 
-def _simulate(work: Workspace, width: int, runs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _simulate(
+    work: Workspace, width: int, dim: int, runs: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Success of each run by the flow without noise, by the chain, and by the rule of bins."""
     limit = xor_gmm(snr=math.inf, ridge=_RIDGE, width=width)
     chain = work.simulate(
-        f"chain-{width}", xor_gmm(snr=_SNR, ridge=_RIDGE, width=width), dim=_DIM, time=_TIME,
+        f"chain-{width}", xor_gmm(snr=_SNR, ridge=_RIDGE, width=width), dim=dim, time=_TIME,
         runs=runs, record=2,
     )  # fmt: skip
     start, end = (panels.statistics(chain.isel(time=i)) for i in (0, -1))
@@ -72,7 +74,7 @@ def _succeeds(limit, u: Statistics) -> np.ndarray:
     """Whether the zero-noise flow from each state rests where every class is fitted."""
     dynamics = effective_dynamics(limit)
     rested = dynamics.solve(u, [_REST], rtol=1e-8, atol=1e-10)[0]
-    sets = [one for one in limit.known_fixed_points(dynamics.sgd) if _fits_all(limit, one)]
+    sets = [one for one in dynamics.process.known_fixed_points() if _fits_all(limit, one)]
     if not sets:
         return np.zeros(len(np.asarray(u.v)), dtype=bool)
     return np.min([one.distance(rested) for one in sets], axis=0) < 0.3
@@ -92,32 +94,32 @@ def _all_bins(start: Statistics) -> np.ndarray:
     return np.all([(bins == b).any(-1) for b in range(4)], axis=0)
 
 
-def _panel_success(axis: Axes, results: dict, runs: int) -> None:
+def _panel_success(axis: Axes, results: dict, dim: int, runs: int) -> None:
     axis.plot(_ALL_WIDTHS, [success_probability(int(k)) for k in _ALL_WIDTHS], "-",
               color=COLOURS["theory"], label="four bins occupied")  # fmt: skip
-    _points(axis, results, runs, failure=False)
+    _points(axis, results, dim, runs, failure=False)
     axis.set_ylabel("P(optimum)")
     axis.set_xlabel("width $K$")
     axis.set_title("random start")
     axis.legend(loc="lower right")
 
 
-def _panel_failure(axis: Axes, results: dict, runs: int) -> None:
+def _panel_failure(axis: Axes, results: dict, dim: int, runs: int) -> None:
     axis.semilogy(_ALL_WIDTHS, [1 - success_probability(int(k)) for k in _ALL_WIDTHS], "-",
                   color=COLOURS["theory"])  # fmt: skip
     axis.semilogy(_ALL_WIDTHS[3:], 4 * 0.75 ** _ALL_WIDTHS[3:], ":", color=COLOURS["theory"],
                   label=r"$4\,(3/4)^K$")  # fmt: skip
-    _points(axis, results, runs, failure=True)
+    _points(axis, results, dim, runs, failure=True)
     axis.set_ylabel("P(not optimum)")
     axis.set_xlabel("width $K$")
     axis.set_title("failure falls exponentially")
     axis.legend(loc="lower left")
 
 
-def _points(axis: Axes, results: dict, runs: int, failure: bool) -> None:
+def _points(axis: Axes, results: dict, dim: int, runs: int, failure: bool) -> None:
     for index, (name, colour, marker, shift) in enumerate(
         ((r"flow, $\lambda=\infty$", "third", "s", -0.12),
-         (rf"chain, $N={_DIM}$, $\lambda={_SNR:g}$", "simulation", "o", 0.12))
+         (rf"chain, $N={dim}$, $\lambda={_SNR:g}$", "simulation", "o", 0.12))
     ):  # fmt: skip
         widths = np.array(list(results))
         p = np.array([results[width][index].mean() for width in results])

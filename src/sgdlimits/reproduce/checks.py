@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from sgdlimits.analysis.compare import Comparison
 
@@ -15,7 +17,8 @@ class Check:
     """One line of ``checks.md``.
 
     ``paper`` is what the paper says (a number, or words), ``theory`` what this package derives,
-    ``simulation`` what was measured, with its standard error.
+    ``simulation`` what was measured, with its standard error. ``exact`` says that the verdict does
+    not depend on the size of the figure: formulas, without a simulation.
     """
 
     quantity: str
@@ -25,6 +28,7 @@ class Check:
     standard_error: float | None
     passed: bool
     rule: str
+    exact: bool = False
 
     def row(self) -> str:
         """As a row of a Markdown table."""
@@ -54,7 +58,7 @@ def against_simulation(
     rule = f"{distance / standard_error:.1f} s.e." if standard_error > 0 else "exact"
     if bias > 0:
         rule += f"; allowed {SIGMAS:g} s.e. + {bias:.2g} {why_bias}".rstrip()
-    passed = distance <= SIGMAS * standard_error + bias
+    passed = bool(distance <= SIGMAS * standard_error + bias)
     return Check(quantity, paper, theory, simulation, standard_error, passed, rule)
 
 
@@ -68,16 +72,20 @@ def agree(quantity: str, paper: str, comparison: "Comparison") -> Check:
     return holds(quantity, paper, comparison.agrees, rule)
 
 
-def equal(quantity: str, paper: str, theory: float, computed: float, tolerance: float) -> Check:
+def equal(
+    quantity: str, paper: str, theory: float, computed: float, tolerance: float, exact: bool = True
+) -> Check:
     """Two routes to one number agree within an absolute tolerance."""
-    passed = abs(theory - computed) <= tolerance
+    passed = bool(abs(theory - computed) <= tolerance)
     rule = f"|difference| {abs(theory - computed):.1e}, allowed {tolerance:.0e}"
-    return Check(quantity, paper, theory, computed, None, passed, rule)
+    return Check(quantity, paper, theory, computed, None, passed, rule, exact)
 
 
-def holds(quantity: str, paper: str, passed: bool, rule: str) -> Check:
+def holds(
+    quantity: str, paper: str, passed: bool | np.bool_, rule: str, exact: bool = False
+) -> Check:
     """A statement that is true or false."""
-    return Check(quantity, paper, None, None, None, bool(passed), rule)
+    return Check(quantity, paper, None, None, None, bool(passed), rule, exact)
 
 
 def _number(value: float | None) -> str:

@@ -13,19 +13,20 @@ from sgdlimits.statistics.overlaps import Statistics
 
 TIME_LABEL = r"$t$ = steps $/\, d$"
 NAMES = {"hessian": r"$\nabla^2\hat R$", "gradient": r"$\hat G$"}
-_NODES = 2**14  # of the weights' law: its error is far below a sample's noise
+NODES = 2**14  # of the weights' law: its error is far below a sample's noise
 
 
 def predicted(
-    model: MultiIndexModel, path: Statistics, times: np.ndarray, kind: Kind, alpha: float, dim: int
+    model: MultiIndexModel, path: Statistics, times: np.ndarray, kind: Kind, alpha: float,
+    dim: int, nodes: int = NODES,
 ) -> xr.Dataset:  # fmt: skip
     """The asymptotic spectrum of the first block at states that the run passed."""
-    return along_path(model, path, times, (0, 0), kind=kind, alpha=alpha, dim=dim, nodes=_NODES)
+    return along_path(model, path, times, (0, 0), kind=kind, alpha=alpha, dim=dim, nodes=nodes)
 
 
 def predicted_alignment(
     model: MultiIndexModel, u: Statistics, kind: Kind, alpha: float, dim: int, neuron: int,
-    count: int, nodes: int = _NODES,
+    count: int, nodes: int = NODES,
 ) -> float:  # fmt: skip
     """rho(W_i, E_count) of the neuron's own block, at one state."""
     spectrum = asymptotic(

@@ -39,17 +39,17 @@ def classical(work: Workspace) -> tuple[Figure, list[Check]]:
     """k = 2 and 5, p = 10, small step: SGD, ODE and gradient flow from the same starts."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
     checks: list[Check] = []
-    for axis, teachers in zip(axes[0], (2, 5), strict=True):
+    for axis, teachers in zip(axes[0], work.size((2, 5), (2, 5), (1, 2)), strict=True):
         checks += _classical_panel(work, axis, teachers)
     axes[0, 0].legend(loc="lower left")
     return figure, checks
 
 
 def _classical_panel(work: Workspace, axis: Axes, teachers: int) -> list[Check]:
-    p, step = 10, 0.05
+    p, step = work.size(10, 10, 3), 0.05
     model, sgd = committee(p, teachers, noise=_NOISE), OnlineSGD(step)
-    dim, runs = work.size(30, 100), work.size(4, 16)
-    last = float(work.size(30, 1000))
+    dim, runs = work.size(30, 100, 10), work.size(4, 16)
+    last = work.size(30.0, 1000.0, 2.0)
     times = np.concatenate([[0.0], np.geomspace(0.01, last, 60)])
     options = {"dim": dim, "time": last * p, "runs": runs, "record": times * p}
     real, ode = (
@@ -90,9 +90,10 @@ def _gradient_flow(model: Committee, ode: xr.Dataset) -> np.ndarray:
 
 def high_dimension(work: Workspace) -> tuple[Figure, list[Check]]:
     """k = 4, p = 8: descent, plateau and escape, exact chain against the ODE."""
-    p, step = 8, 0.1
-    model, sgd = committee(p, 4, noise=_NOISE), OnlineSGD(step)
-    dims, runs, last = ((100, 400) if work.full else (50,)), work.size(4, 16), 450.0
+    (p, k), step = work.size((8, 4), (8, 4), (3, 2)), 0.1
+    model, sgd = committee(p, k, noise=_NOISE), OnlineSGD(step)
+    dims, runs = work.size((50,), (100, 400), (20,)), work.size(4, 16)
+    last = work.size(450.0, 450.0, 5.0)
     # The smaller the overlaps of the start, the closer the path comes to the symmetric plateau.
     starts = initial(model, _STARTS, runs, work.seed)
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
@@ -106,21 +107,21 @@ def high_dimension(work: Workspace) -> tuple[Figure, list[Check]]:
             for engine in ("chain", "ode")
         )
         checks += _paired(chain, ode, p, (1.0, 10.0, 50.0), f"d = {dim}")
-        checks += _plateau(chain, p, dim)
+        checks += _plateau(chain, p, k, dim)
         results.append((dim, chain, ode))
     dim, chain, ode = results[-1]
     _draw(axes[0, 0], chain, ode, p)
     axes[0, 0].set_xscale("log")
     axes[0, 0].set_yscale("log")
-    axes[0, 0].set_title(rf"$k=4$, $p={p}$, $\gamma={step}$, $d={dim}$")
+    axes[0, 0].set_title(rf"$k={k}$, $p={p}$, $\gamma={step}$, $d={dim}$")
     axes[0, 0].legend(loc="lower left")
     _draw_overlaps(axes[0, 1], chain, ode, p)
     return figure, checks
 
 
-def _plateau(chain: xr.Dataset, p: int, dim: int) -> list[Check]:
+def _plateau(chain: xr.Dataset, p: int, k: int, dim: int) -> list[Check]:
     """Late on the plateau students are alike; then they specialise."""
-    alike, late = _students_alike(4), _at(chain, 200.0, p)
+    alike, late = _students_alike(k), _at(chain, 200.0, p)
     fall = _excess(chain)[:, -1] / late
     return [
         holds(f"excess risk late on the plateau, t = 200, d = {dim}", "1.8e-3",

@@ -32,9 +32,9 @@ _BIAS = 0.5  # of the mean, times d^-1/2: what formulas of leading order leave o
 def does_noise_matter(work: Workspace) -> tuple[Figure, list[Check]]:
     """Risk of ODE, SDE and SGD at d = 3000, and mean exit times against the step."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
-    dim = 3000
+    dim = work.size(3000, 3000, 100)
     same = _draw_paths(work, axes[0, 0], dim)
-    steps = np.array([0.3, 0.5, 0.7] if not work.full else [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    steps = np.array(work.size((0.3, 0.5, 0.7), (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.5,)))
     checks, rows = [same], []
     for share in steps:
         step = share * largest_step(_NOISE)
@@ -98,8 +98,8 @@ def _draw_paths(work: Workspace, axis: Axes, dim: int) -> Check:
 def does_width_matter(work: Workspace) -> tuple[Figure, list[Check]]:
     """Samples to the exit at the best step for each width, and the gain against d."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
-    dim = 2000
-    widths = (1, 2, 4, 8, 16) if work.full else (1, 2, 4, 8)
+    dim = work.size(2000, 2000, 100)
+    widths = work.size((1, 2, 4, 8), (1, 2, 4, 8, 16), (1, 3))
     checks, rows = [], []
     for p in widths:
         step = optimal_step(_NOISE, p)
@@ -171,7 +171,7 @@ def _mean_exit(
     runs = work.size(1000, 4000)
     chain = work.simulate(
         name, phase_retrieval(p, _NOISE), OnlineSGD(step, spherical=True), dim=dim,
-        time=about + 6 / rate, runs=runs, record=501,
+        time=about + 6 / rate, runs=runs, record=work.size(501, 501, 101),
     )  # fmt: skip
     exits = drop_time(chain, _DROP, floor=_NOISE / 2)
     censored = int(exits["censored"].sum())

@@ -67,7 +67,7 @@ def _draw_diagram(axis: Axes) -> None:
 
 
 def _final_risk(work: Workspace, axis: Axes) -> list[Check]:
-    dims = (100, 400, 1600, 6400) if work.full else (100, 400, 1600)
+    dims = work.size((100, 400, 1600), (100, 400, 1600, 6400), (25, 50))
     runs, checks = work.size(32, 128), []
     for delta, colour, label in (
         (0.5, "third", "perfect learning"),
@@ -77,8 +77,8 @@ def _final_risk(work: Workspace, axis: Axes) -> list[Check]:
         for dim in dims:
             step = float(dim) ** -delta
             chain = work.simulate(
-                f"final-{delta:g}-{dim}", _MODEL, OnlineSGD(step), dim=dim, time=30.0, runs=runs,
-                initial=_TAUGHT, record=121,
+                f"final-{delta:g}-{dim}", _MODEL, OnlineSGD(step), dim=dim,
+                time=work.size(30.0, 30.0, 15.0), runs=runs, initial=_TAUGHT, record=121,
             )  # fmt: skip
             late = chain["risk"].sel(time=slice(10.0, None)).mean("time").values - _NOISE / 2
             means.append(late.mean())
@@ -113,7 +113,7 @@ def _final_risk(work: Workspace, axis: Axes) -> list[Check]:
 
 def _bad_learning(work: Workspace, moved: Axes, inflated: Axes) -> list[Check]:
     checks: list[Check] = []
-    dims = (10**3, 10**4, 10**5, 10**6) if work.full else (10**3, 10**4, 10**5)
+    dims = work.size((10**3, 10**4, 10**5), (10**3, 10**4, 10**5, 10**6), (100, 1000))
     runs = work.size(64, 256)
     for kappa, delta, colour in ((0.0, -0.3, "second"), (0.2, -0.5, "fourth")):
         shift, norms = [], []
@@ -189,7 +189,7 @@ def _inflation(start: Statistics) -> float:
 
 
 def _one_step(work: Workspace, axis: Axes) -> list[Check]:
-    dims, draws = (10**2, 10**4, 10**6), work.size(20_000, 200_000)
+    dims, draws = (10**2, 10**4, 10**6), work.size(20_000, 200_000, 500)
     checks, means, errors, exact = [], [], [], []
     for dim in dims:
         step = float(dim) ** 0.75
@@ -222,7 +222,7 @@ def _one_step(work: Workspace, axis: Axes) -> list[Check]:
 
 
 def _rate(work: Workspace, axis: Axes) -> list[Check]:
-    dims = (50, 200, 800, 3200)
+    dims = work.size((50, 200, 800, 3200), (50, 200, 800, 3200), (50, 200))
     draws, checks = work.size(128, 1024), []
     for step, colour in ((0.25, "simulation"), (2.0, "second")):
         ratios, errors = [], []
@@ -241,7 +241,8 @@ def _rate(work: Workspace, axis: Axes) -> list[Check]:
                       color=COLOURS[colour], label=rf"$\gamma={step:g}$")  # fmt: skip
         spread = max(ratios) / min(ratios)
         checks.append(holds(
-            f"RMS of max|Omega - ODE| over sqrt(gamma/(p d)), gamma = {step:g}, d = 50 to 3200",
+            f"RMS of max|Omega - ODE| over sqrt(gamma/(p d)), gamma = {step:g}, d = {dims[0]} to "
+            f"{dims[-1]}",
             "constant in d", spread < 1.25,
             ", ".join(f"{r:.3f} ± {e:.3f}" for r, e in zip(ratios, errors, strict=True))
             + "; largest over smallest below 1.25",

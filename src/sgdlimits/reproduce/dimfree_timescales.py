@@ -34,7 +34,7 @@ def time_scales(work: Workspace) -> tuple[Figure, list[Check]]:
     rng = np.random.default_rng(work.seed)
     layer = rng.standard_normal(_NEURONS)
     layer -= layer.mean()  # so that nothing of component 0 is known at the start
-    ratios = np.geomspace(1e-3, 1e-9 if work.full else 1e-7, work.size(5, 9))
+    ratios = np.geomspace(1e-3, *work.size((1e-7, 5), (1e-9, 9), (1e-5, 3)))
     paths = {e: two_time_scales(_STUDENT, _TEACHER, e, second_layer=layer, time=8.0)
              for e in {*_RATIOS, *ratios}}  # fmt: skip
     _draw_risks(axes[0, 0], paths)

@@ -26,6 +26,7 @@ from sgdlimits.reproduce.workspace import Workspace
 
 _STEP, _NOISE, _DROP = 0.08, 0.5, 0.05
 _QUICK = {1: (300, 1000, 3000), 4: (300, 1000)}
+_TINY = {1: (30, 100)}
 _FULL = {p: (300, 1000, 3000, 10_000, 30_000) for p in (1, 2, 5, 10)}
 _COLOURS = {1: "simulation", 2: "fourth", 4: "second", 5: "second", 10: "third"}
 _BIAS = 0.5  # of the mean, times d^-1/2: what formulas of leading order leave out
@@ -36,11 +37,12 @@ def figure_1(work: Workspace) -> tuple[Figure, list[Check]]:
     figure, axes = new_figure(1, 2, width=PAGE, height=2.9)
     checks = _one_start(work, axes[0, 0])
     axis = axes[0, 1]
-    for width, dims in (_FULL if work.full else _QUICK).items():
+    sizes = work.size(_QUICK, _FULL, _TINY)
+    for width, dims in sizes.items():
         checks += _random_starts(work, axis, width, dims)
     axis.axhline(1, color=COLOURS["theory"], lw=0.8)
     axis.set_xscale("log")
-    ticks = sorted({d for dims in (_FULL if work.full else _QUICK).values() for d in dims})
+    ticks = sorted({d for dims in sizes.values() for d in dims})
     axis.set_xticks(ticks, [str(d) for d in ticks])
     axis.minorticks_off()
     axis.set_xlabel(r"$d$")
@@ -56,7 +58,7 @@ def figure_1(work: Workspace) -> tuple[Figure, list[Check]]:
 
 
 def _one_start(work: Workspace, axis: Axes) -> list[Check]:
-    dim, theory = work.size(1000, 3000), OneNeuron(_STEP, _NOISE)
+    dim, theory = work.size(1000, 3000, 100), OneNeuron(_STEP, _NOISE)
     m0 = dim**-0.5
     ode_exit = theory.exit(m0, _DROP)
     engines = one_start(work, 1, _STEP, _NOISE, dim, ode_exit + 3.0)
@@ -91,7 +93,7 @@ def _random_starts(work: Workspace, axis: Axes, width: int, dims: tuple[int, ...
                 in_paper_time(
                     work.simulate(
                         f"random-{engine}-{width}-{dim}", model, sgd, engine, dim=dim,
-                        time=horizon, runs=runs, record=401,
+                        time=horizon, runs=runs, record=work.size(401, 401, 101),
                     ), width, _NOISE,
                 ), _DROP,
             )

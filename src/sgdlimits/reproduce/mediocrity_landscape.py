@@ -20,15 +20,15 @@ from sgdlimits.closed_forms.phase_retrieval_landscape import (
 )
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.committees_zoo import phase_retrieval
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.plots import COLOURS, PAGE, new_figure
+from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.reproduce.checks import Check, equal, holds
 from sgdlimits.reproduce.workspace import Workspace
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.overlaps import Parameters, Statistics
 
-_DIM, _STEP = 100, 0.02
-_GLOBE_STEPS, _GLOBE_STEP, _GLOBE_RUNS = 20_000, 0.006, 8
+_STEP = 0.02
+_GLOBE_STEP, _GLOBE_RUNS = 0.006, 8
 _DIMS = (3, 30, 3000)
 
 
@@ -41,10 +41,15 @@ def figure_4(work: Workspace) -> tuple[Figure, list[Check]]:
     return figure, checks + _points(work)
 
 
+def _dim(work: Workspace) -> int:
+    return work.size(100, 100, 20)
+
+
 def _plane(work: Workspace, axis: Axes) -> list[Check]:
+    dim = _dim(work)
     paths = work.simulate(
-        "plane", phase_retrieval(), OnlineSGD(_STEP), "sgd", dim=_DIM, time=3.0,
-        runs=work.size(8, 16), record=301,
+        "plane", phase_retrieval(), OnlineSGD(_STEP), "sgd", dim=dim, time=3.0,
+        runs=work.size(8, 16), record=work.size(301, 301, 61),
     )  # fmt: skip
     m, q = paths["M"].values[:, :, 0, 0], paths["Q"].values[:, :, 0, 0]
     across = np.sqrt(np.maximum(q - m * m, 0))
@@ -53,7 +58,7 @@ def _plane(work: Workspace, axis: Axes) -> list[Check]:
     axis.contour(x, y, excess_risk(x, x * x + y * y), levels, colors="#999999", linewidths=0.5)
     for one, other in zip(m, across, strict=True):
         axis.plot(one, other, color=COLOURS["simulation"], lw=0.6, alpha=0.9)
-    for point in critical_points(_DIM):
+    for point in critical_points(dim):
         marker = {"maximum": "^", "saddle": "o", "minimum": "x"}[point.kind]
         for sign in (1, -1):
             axis.plot(sign * point.m, np.sqrt(point.q - point.m**2), marker, color="black",
@@ -61,7 +66,7 @@ def _plane(work: Workspace, axis: Axes) -> list[Check]:
     axis.set_ylim(-0.05, 1.25)
     axis.set_xlabel(r"$m = w \cdot w_\star$")
     axis.set_ylabel(r"$|w - m w_\star|$")
-    axis.set_title(rf"$\mathbb{{R}}^{{{_DIM}}}$")
+    axis.set_title(rf"$\mathbb{{R}}^{{{dim}}}$")
     low = excess_risk(m[:, -1], q[:, -1])
     starts = Statistics(jnp.zeros((len(m), 0)), m[:, :1, None], q[:, :1, None])
     flow = effective_dynamics(phase_retrieval(), OnlineSGD(_STEP)).solve(
@@ -81,8 +86,8 @@ def _plane(work: Workspace, axis: Axes) -> list[Check]:
 
 def _walk(work: Workspace) -> np.ndarray:
     """Real projected SGD in three dimensions: positions (runs, steps, 3)."""
-    model, sgd = phase_retrieval(), OnlineSGD(_GLOBE_STEP, True)
-    frame = model.frame(3)
+    process = Process(phase_retrieval(), OnlineSGD(_GLOBE_STEP, True))
+    frame, steps = process.frame(3), work.size(20_000, 20_000, 500)
     angles = np.linspace(0, 2 * np.pi, _GLOBE_RUNS, endpoint=False) + 0.3
     tilt = 0.06  # off the equator, to either side
     w0 = np.stack([tilt * (-1.0) ** np.arange(_GLOBE_RUNS), np.cos(angles), np.sin(angles)], 1)
@@ -91,10 +96,10 @@ def _walk(work: Workspace) -> np.ndarray:
 
     def one(parameters, key):
         def body(parameters, key):
-            after = model.sgd_step(parameters, frame, key, sgd)
+            after = process.step(parameters, frame, key, 0.0)
             return after, after.W[0]
 
-        return jax.lax.scan(body, parameters, jax.random.split(key, _GLOBE_STEPS))[1]
+        return jax.lax.scan(body, parameters, jax.random.split(key, steps))[1]
 
     keys = run_keys(work.seed, "sgd", jnp.arange(_GLOBE_RUNS))
     return np.asarray(jax.jit(jax.vmap(one))(start, keys))
@@ -148,10 +153,11 @@ def _points(work: Workspace) -> list[Check]:
     found = flow.fixed_points(method="search", starts=work.size(32, 256), seed=work.seed)
     places = {(round(float(p.statistics.M[0, 0]), 6), round(float(p.statistics.Q[0, 0]), 6))
               for p in found}  # fmt: skip
-    points = critical_points(_DIM)
+    dim = _dim(work)
+    points = critical_points(dim)
     expected = {(sign * p.m, round(p.q, 6)) for p in points for sign in (1, -1)}
     zero, saddle, teacher = points
-    equator, _ = spherical_critical_points(_DIM)
+    equator, _ = spherical_critical_points(dim)
     checks = [
         holds("critical points found by search on the population flow", "0; m=0, q=1/3; ±w⋆",
               places == expected, f"{sorted(places)}"),
@@ -166,10 +172,10 @@ def _points(work: Workspace) -> list[Check]:
             equal(f"lowest curvature at: {point.label}", paper, lowest, values[0], 1e-10),
             equal(f"highest curvature at: {point.label}", paper, highest, values[-1], 1e-10),
         ]
-    w, up = np.eye(_DIM)[:2]  # on the equator, and the teacher
+    w, up = np.eye(dim)[:2]  # on the equator, and the teacher
     flat = np.sum(np.abs(np.linalg.eigvalsh(spherical_hessian(w, up))) < 1e-12) - 1  # less w itself
     checks.append(
-        equal(f"flat directions of the equator, d = {_DIM}", "d − 1, after eq. (84)",
+        equal(f"flat directions of the equator, d = {dim}", "d − 1, after eq. (84)",
               equator.multiplicities[1], float(flat), 0)
     )  # fmt: skip
     return checks

@@ -19,7 +19,6 @@ from sgdlimits.statistics.overlaps import Statistics
 PAPER_TIME = r"$t = \nu\gamma/(pd)$"
 RISK = r"$\mathcal{R} - \Delta/2$"
 _MOST_CENSORED = 0.01  # of the runs
-_SDE_STEP = 2e-3
 _RISK_BIAS = 10.0  # of the SDE, relative and over dim: the next order
 _LEVEL = 1e-3
 
@@ -77,18 +76,19 @@ def one_start(
     Real SGD, for the eye, up to half of it.
     """
     model, sgd = phase_retrieval(width, noise), OnlineSGD(step, True)
+    dt = work.size(2e-3, 2e-3, 2e-2) * width  # of the SDE
 
     def run(engine: str, runs: int, share: float = 1.0, **options) -> xr.Dataset:
         dataset = work.simulate(
             f"start-{engine}", model, sgd, engine, dim=dim, time=share * horizon * width, runs=runs,
-            initial=typical_start(width, dim), record=401, **options,
+            initial=typical_start(width, dim), record=work.size(401, 401, 101), **options,
         )  # fmt: skip
         return in_paper_time(dataset, width, noise)
 
     return Engines(
         run("sgd", work.size(4, 16), 0.5, dtype="float32"),
         run("chain", work.size(256, 4096)),
-        run("sde", work.size(256, 4096), dt=_SDE_STEP * width),
+        run("sde", work.size(256, 4096), dt=dt),
         run("ode", 1),
     )
 

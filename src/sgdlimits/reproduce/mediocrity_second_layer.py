@@ -18,7 +18,7 @@ from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.mediocrity_panels import PAPER_TIME
 from sgdlimits.reproduce.workspace import Workspace
 
-_DIM, _STEP, _NOISE = 1000, 0.1, 0.5  # step per neuron
+_STEP, _NOISE = 0.1, 0.5  # step per neuron
 _LEVEL = 0.3
 _TIME, _LONG = 1.4, 4.0  # in the paper's units: quick, and full to see what comes later
 
@@ -27,7 +27,7 @@ def figure_5(work: Workspace) -> tuple[Figure, list[Check]]:
     """Largest overlap along real SGD, second layer fixed and trained."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.6, sharey=True)
     checks = []
-    for axis, width in zip(axes[0], (20, 50), strict=True):
+    for axis, width in zip(axes[0], work.size((20, 50), (20, 50), (2, 3)), strict=True):
         checks += _panel(work, axis, width)
     axes[0, 0].set_ylabel(r"$\max_j |m_j|$")
     axes[0, 0].legend(loc="upper left")
@@ -35,13 +35,13 @@ def figure_5(work: Workspace) -> tuple[Figure, list[Check]]:
 
 
 def _panel(work: Workspace, axis: Axes, width: int) -> list[Check]:
-    sgd, runs = OnlineSGD(_STEP * width, True), work.size(8, 32)
+    sgd, runs, dim = OnlineSGD(_STEP * width, True), work.size(8, 32), work.size(1000, 1000, 50)
     exits = []
     for trained in (False, True):
         dataset = work.simulate(
             f"{width}-{'trained' if trained else 'fixed'}",
-            phase_retrieval(width, _NOISE, trained), sgd, "sgd", dim=_DIM,
-            time=(_LONG if work.full else _TIME) * width, runs=runs, record=141, dtype="float32",
+            phase_retrieval(width, _NOISE, trained), sgd, "sgd", dim=dim,
+            time=work.size(_TIME, _LONG, _TIME) * width, runs=runs, record=141, dtype="float32",
         )  # fmt: skip
         dataset = dataset.assign_coords(time=dataset["time"] / width)
         colour = COLOURS["third" if trained else "simulation"]
@@ -52,7 +52,7 @@ def _panel(work: Workspace, axis: Axes, width: int) -> list[Check]:
         exits.append(exit_time(dataset, _LEVEL, _largest))
     axis.axhline(_LEVEL, color=COLOURS["flow"], lw=0.7)
     axis.set_xlabel(PAPER_TIME)
-    axis.set_title(rf"$p={width}$, $d={_DIM}$, $\gamma={_STEP * width:g}$, $\Delta={_NOISE}$")
+    axis.set_title(rf"$p={width}$, $d={dim}$, $\gamma={_STEP * width:g}$, $\Delta={_NOISE}$")
     fixed, trained = (np.asarray(e["time"]) for e in exits)
     difference = trained - fixed  # the same starts
     rate = Mediocrity(_STEP * width, _NOISE, width).overlap_rate * width

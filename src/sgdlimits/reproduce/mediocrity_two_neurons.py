@@ -17,7 +17,7 @@ _STEP, _NOISE, _DROP = 0.16, 0.5, 0.05
 
 def figure_3(work: Workspace) -> tuple[Figure, list[Check]]:
     """Risk of SGD, SDE and ODE from one start, two neurons."""
-    dim = work.size(1000, 3000)
+    dim = work.size(1000, 3000, 100)
     theory = Mediocrity(_STEP, _NOISE, 2)
     horizon = theory.annealed_exit(dim, _DROP) / 2 + 2.0
     figure, axes = new_figure(1, 1, width=COLUMN, height=2.8)

@@ -31,7 +31,7 @@ _APART = 4.0  # standard deviations
 
 def bulk_and_outliers(work: Workspace) -> tuple[Figure, list[Check]]:
     """Histograms of one matrix each over the limiting densities."""
-    dim, runs = work.size(500, 1000), work.size(2, 8)
+    dim, runs, nodes = work.size((500, 2, None), (1000, 8, None), (60, 2, 2**9))
     times = np.array([0.0, setting.END])
     path = setting.limit(times)
     figure, axes = new_figure(2, 4, width=PAGE, height=3.6)
@@ -45,7 +45,9 @@ def bulk_and_outliers(work: Workspace) -> tuple[Figure, list[Check]]:
                 for run in range(runs)
             ]
             for index, block in enumerate(_BLOCKS):
-                spectrum = asymptotic(setting.model(), u, block, kind=kind, alpha=_ALPHA, dim=dim)
+                spectrum = asymptotic(
+                    setting.model(), u, block, kind=kind, alpha=_ALPHA, dim=dim, nodes=nodes
+                )
                 values = np.array([one[index][0] for one in sampled])
                 title = f"{_NAMES[kind, block]}, $t={time:g}$"
                 _panel(axes[row, column], spectrum, values[0], title)

@@ -49,10 +49,11 @@ def _cases() -> tuple[_Case, ...]:
 
 def audits(work: Workspace) -> tuple[Figure, list[Check]]:
     """Closure, critical scaling and formulas of every family."""
-    dims = (20, 40, 80) if not work.full else (50, 100, 200, 400)
+    dims = work.size((20, 40, 80), (50, 100, 200, 400), (20, 40))
     options = {"dims": dims, "points": work.size(8, 12), "fibres": work.size(2, 4),
-               "samples": 4000, "level": _LEVEL, "seed": work.seed}  # fmt: skip
+               "samples": work.size(4000, 4000), "level": _LEVEL, "seed": work.seed}  # fmt: skip
     cases = _cases()
+    cases = work.size(cases, cases, (cases[0], cases[-2]))
     reports = [
         audit(case.model, OnlineSGD(step=case.step), without=case.without, **options)
         for case in cases

@@ -14,7 +14,7 @@ from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
 from sgdlimits.audit.picture import scan
 from sgdlimits.audit.run import audit
-from sgdlimits.models.spiked_tensor import SpikedStatistics, SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
@@ -29,16 +29,17 @@ _WORDS = {1.5: "subcritical", 1.0: "critical", 0.75: "too large"}
 
 def critical(work: Workspace) -> tuple[Figure, list[Check]]:
     """Paths of r2, its end against n, and the audit's scan."""
-    dims = (100, 200, 400, 800) if not work.full else (100, 200, 400, 800, 1600, 3200)
-    model, runs = SpikedTensor(snr=_SNR), work.size(64, 256)
+    dims = work.size((100, 200, 400, 800), (100, 200, 400, 800, 1600, 3200), (50, 100))
+    model, runs, records = SpikedTensor(snr=_SNR), work.size(64, 256), work.size(31, 31, 11)
     results: dict[tuple[float, int], xr.Dataset] = {}
     for a in _SCALINGS:
         for dim in dims:
             results[a, dim] = work.simulate(
                 f"chain-{a:g}-{dim}", model, OnlineSGD(step=dim ** (1 - a)), dim=dim,
-                time=_TIME, runs=runs, initial=SpikedStatistics(0.0, _START), record=31,
+                time=_TIME, runs=runs, initial=SpikedStatistics(0.0, _START), record=records,
             )  # fmt: skip
-    report = audit(model, dims=(25, 50, 100), points=6, samples=work.size(400, 2000),
+    audited = work.size((25, 50, 100), (25, 50, 100), (20, 40))
+    report = audit(model, dims=audited, points=work.size(6, 6), samples=work.size(400, 2000, 40),
                    seed=work.seed)  # fmt: skip
     figure, axes = new_figure(1, 3, width=PAGE, height=2.5)
     _paths(axes[0, 0], results, dims[-1])

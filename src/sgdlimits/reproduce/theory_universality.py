@@ -76,7 +76,7 @@ def model(inputs: str, where: str) -> CustomModel:
 
 def universality(work: Workspace) -> tuple[Figure, list[Check]]:
     """Paths of q for both starts, and the distance from the Gaussian limit against d."""
-    dims = (64, 128, 256) if not work.full else (64, 128, 256, 512, 1024)
+    dims = work.size((64, 128, 256), (64, 128, 256, 512, 1024), (16,))
     runs = work.size(32, 128)
     sgd = OnlineSGD(step=_STEP)
     results: dict[tuple[str, str, int], xr.Dataset] = {}

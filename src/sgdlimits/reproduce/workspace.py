@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args, overload
 
 import matplotlib
 
@@ -24,16 +24,25 @@ from sgdlimits.simulation.simulate import simulate
 
 _INPUTS = "reproduction.json"
 
+#: Seconds, to see that a figure's code runs; about a minute; the paper's own sizes.
+Form = Literal["tiny", "quick", "full"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """What a figure's function is given.
+    """What a figure's function is given: where its data go, and how large it should be.
 
-    ``full`` asks for the paper's sizes; otherwise the result should take under a minute.
+    ``form`` "full" asks for the paper's sizes; "quick" should take about a minute and its checks
+    pass. "tiny" runs all of the code in seconds, most of which compile it: few runs, of short time
+    and small dimension, and every distinct shape costs. What its statistical checks say means
+    nothing, but its exact checks pass too.
     """
 
     folder: Path
-    full: bool
+    form: Form
     seed: int
     progress: bool | None
 
@@ -42,9 +51,21 @@ class Workspace:
         kwargs = {"seed": self.seed, "progress": self.progress, **kwargs}
         return simulate(*args, **kwargs, out=self.folder / "data" / name)
 
-    def size(self, quick: int, full: int) -> int:
-        """One of two sizes."""
-        return full if self.full else quick
+    @overload
+    def size(self, quick: int, full: int, tiny: int | None = None) -> int: ...
+
+    @overload
+    def size(self, quick: _T, full: _T, tiny: _T) -> _T: ...
+
+    def size(self, quick: Any, full: Any, tiny: Any = None) -> Any:
+        """The size of this form.
+
+        A number that gives none for the tiny form, say of runs, has a sixteenth of the quick one
+        there, and at least four.
+        """
+        if self.form == "tiny":
+            return max(min(quick, 4), quick // 16) if tiny is None else tiny
+        return full if self.form == "full" else quick
 
 
 FigureFunction = Callable[[Workspace], tuple[Figure, list[Check]]]
@@ -54,10 +75,10 @@ def reproduce(
     identifier: str,
     folder: str | Path,
     *,
-    full: bool = False,
+    form: Form = "quick",
     seed: int = 0,
     progress: bool | None = None,
-) -> list[Check]:
+) -> tuple[Figure, list[Check]]:
     """Make one figure: ``figure.png``, ``checks.md`` and the data, in ``folder``.
 
     Simulations that the folder already holds are not repeated, so an interrupted call resumes.
@@ -65,19 +86,20 @@ def reproduce(
     Args:
         identifier: one of ``ENTRIES``.
         folder: created if missing.
-        full: the paper's own sizes, instead of under a minute.
+        form: "full" for the paper's own sizes, "quick" for about a minute, "tiny" for seconds.
         seed: integer seed of every simulation.
         progress: show progress bars.
 
     Returns:
-        The checks; all passed if the figure is reproduced.
+        The figure and the checks; all passed if the figure is reproduced.
 
     Raises:
-        ValueError: for an unknown identifier or seed.
+        ValueError: for an unknown identifier, form or seed.
         FileExistsError: if the folder holds another reproduction or anything else.
     """
     entry = ENTRIES[_validate.one_of("id", identifier, ENTRIES)]
-    work = Workspace(Path(folder), full, check_seed(seed), progress)
+    _validate.one_of("form", form, FORMS)
+    work = Workspace(Path(folder), form, check_seed(seed), progress)
     _claim(work, entry)
     function: FigureFunction = getattr(
         import_module(f"sgdlimits.reproduce.{entry.module}"), entry.function
@@ -86,11 +108,11 @@ def reproduce(
         figure, checks = function(work)
         _write(work.folder / "figure.png", lambda path: figure.savefig(path, format="png"))
     _write(work.folder / "checks.md", lambda path: path.write_text(_report(entry, work, checks)))
-    return checks
+    return figure, checks
 
 
 def _claim(work: Workspace, entry: Entry) -> None:
-    inputs = {"id": entry.id, "full": work.full, "seed": work.seed, "version": __version__}
+    inputs = {"id": entry.id, "form": work.form, "seed": work.seed, "version": __version__}
     path = work.folder / _INPUTS
     if path.exists():
         existing = json.loads(path.read_text())
@@ -115,11 +137,10 @@ def _write(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _report(entry: Entry, work: Workspace, checks: list[Check]) -> str:
-    mode = "--full" if work.full else "--quick"
     failed = sum(not check.passed for check in checks)
     verdict = "All checks pass." if not failed else f"**{failed} of {len(checks)} checks fail.**"
     return (
         f"# {entry.id}\n\n{entry.title}.\n\nSource: {entry.paper}.\n\n"
-        f"Made by `sgdlimits reproduce {entry.id} {mode} --seed {work.seed}`, "
+        f"Made by `sgdlimits reproduce {entry.id} --{work.form} --seed {work.seed}`, "
         f"sgdlimits {__version__}. {verdict}\n\n{table(checks)}"
     )

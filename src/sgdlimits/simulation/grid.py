@@ -1,18 +1,14 @@
 """Which steps are recorded, and their exact times."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits.engines.path import Recorded
 from sgdlimits.simulation import memory
 
 
-class Grid(NamedTuple):
-    """Recorded steps, increasing, with 0 and the last step always among them."""
-
-    steps: np.ndarray
-    times: np.ndarray
+class Grid(Recorded):
+    """Recorded steps and times as a caller asks for them."""
 
     @classmethod
     def create(cls, time: float, delta: float, record: int | np.ndarray) -> "Grid":

@@ -13,10 +13,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PyTree
 
+from sgdlimits.engines.base import AbstractEngine
+from sgdlimits.engines.path import Recorded
 from sgdlimits.models.base import Model
 from sgdlimits.provenance import describe
 from sgdlimits.simulation import memory
-from sgdlimits.simulation.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Snapshot:
 Observer = Callable[[Snapshot], Mapping[str, Any]]
 
 
-def check_observers(observe: object, engine: str, keeps: bool) -> tuple[Observer, ...]:
+def check_observers(observe: object, engine: AbstractEngine, keeps: bool) -> tuple[Observer, ...]:
     """The observers as a tuple.
 
     Raises:
@@ -64,8 +65,10 @@ def check_observers(observe: object, engine: str, keeps: bool) -> tuple[Observer
             raise TypeError(f"observe: {observer!r} is not a function of a Snapshot.")
         if keeps:
             describe(observer)  # raises for one that cannot be told from others
-    if observe and engine != "sgd":
-        raise ValueError(f"observe: engine={engine!r} has no real parameters; use engine='sgd'.")
+    if observe and not engine.has_real_vectors:
+        raise ValueError(
+            f"observe: engine={engine.name!r} has no real parameters; use engine='sgd'."
+        )
     return tuple(observe)
 
 
@@ -78,7 +81,7 @@ class Observing:
     dim: int
     seed: int
     dtype: str
-    grid: Grid
+    grid: Recorded
 
     def of(self, runs: np.ndarray, advanced: Callable[[float], None]) -> "Observations":
         """Room for the observations of some runs; ``advanced`` is told of every snapshot."""

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sgdlimits.engines.path import Record
+from sgdlimits.engines.path import Record, Recorded
 from sgdlimits.provenance import canonical, identity
-from sgdlimits.simulation.grid import Grid
 from sgdlimits.simulation.observe import Observations
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -53,7 +52,7 @@ class Recorder:
                     errors = self.errors.setdefault(name, np.zeros_like(values))
                     errors[rows, record.slot] = np.asarray(getattr(record.error, name))[:count]
 
-    def dataset(self, runs: np.ndarray, grid: Grid, attrs: dict[str, Any]) -> xr.Dataset:
+    def dataset(self, runs: np.ndarray, grid: Recorded, attrs: dict[str, Any]) -> xr.Dataset:
         """The labelled result."""
         data = {}
         for name, values in self.values.items():

@@ -23,8 +23,7 @@ from jaxtyping import Array, Float, Integer
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.statistics.overlaps import Parameters, Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,9 +52,11 @@ BlockLike = tuple[int, int] | tuple[str, int] | str | Block
 
 
 def check_multi_index(model: object) -> MultiIndexModel:
-    """Return ``model`` if it is a network on a mixture, the models that have these matrices."""
+    """Return ``model`` if it is a network of a few preactivations: those have these matrices."""
     if not isinstance(model, MultiIndexModel):
-        raise TypeError(f"model={model!r}: expected a MultiIndexModel, such as k_gmm(3).")
+        raise TypeError(
+            f"model={model!r}: expected a MultiIndexModel, such as k_gmm(3) or committee()."
+        )
     return model
 
 
@@ -72,17 +73,19 @@ def parse_block(model: MultiIndexModel, block: object) -> Block:
     """
     if isinstance(block, Block):
         return block
-    width, layer = model.network.width, model.network.layer
+    width, layer = model.width, model.layer_size
     if block in ("vv", "all", "W"):
         if block == "vv" and layer == 0:
-            raise ValueError("block='vv': the network has no second layer.")
+            raise ValueError("block='vv': the network has no second layer that is trained.")
         return Block(block)  # type: ignore[arg-type]
     if isinstance(block, tuple) and len(block) == 2:
         first, second = block
         j = _validate.integer("block", second, 0, width - 1)
         if first == "v":
             if layer == 0:
-                raise ValueError(f"block={block!r}: the network has no second layer.")
+                raise ValueError(
+                    f"block={block!r}: the network has no second layer that is trained."
+                )
             return Block("vW", j=j)
         return Block("WW", _validate.integer("block", first, 0, width - 1), j)
     raise ValueError(
@@ -94,31 +97,26 @@ def parse_block(model: MultiIndexModel, block: object) -> Block:
 # -- one sample ------------------------------------------------------------------------------------
 
 
-def _gradients(model: MultiIndexModel, v: Array, s: Array, label: Array) -> tuple[Array, Array]:
-    h, g = jax.grad(model.sample_loss, argnums=(0, 1))(v, s, label)
-    return g, h
-
-
 def first_layer_weight(
     model: MultiIndexModel, v: Array, s: Array, label: Array, i: Any, j: Any, kind: Kind
 ) -> Float[Array, ""]:
     """D of W_i W_j for one sample; the neurons may be traced."""
     if kind == "gradient":
-        g, _ = _gradients(model, v, s, label)
+        g, _ = model.sample_gradients(v, s, label)
         return g[i] * g[j]
     direction = (jnp.arange(s.shape[0]) == j).astype(s.dtype)
-    return jax.jvp(lambda s: _gradients(model, v, s, label)[0], (s,), (direction,))[1][i]
+    return jax.jvp(lambda s: model.sample_gradients(v, s, label)[0], (s,), (direction,))[1][i]
 
 
 def mixed_weight(
     model: MultiIndexModel, v: Array, s: Array, label: Array, j: Any, kind: Kind
 ) -> Float[Array, " layer"]:
     """The vector a of v W_j for one sample."""
-    g, h = _gradients(model, v, s, label)
+    g, h = model.sample_gradients(v, s, label)
     if kind == "gradient":
         return h * g[j]
     direction = (jnp.arange(s.shape[0]) == j).astype(s.dtype)
-    return jax.jvp(lambda s: _gradients(model, v, s, label)[1], (s,), (direction,))[1]
+    return jax.jvp(lambda s: model.sample_gradients(v, s, label)[1], (s,), (direction,))[1]
 
 
 def second_layer_weight(
@@ -126,7 +124,7 @@ def second_layer_weight(
 ) -> Float[Array, "layer layer"]:
     """The v v block of one sample."""
     if kind == "gradient":
-        _, h = _gradients(model, v, s, label)
+        _, h = model.sample_gradients(v, s, label)
         return h[:, None] * h
     return jax.hessian(model.sample_loss)(v, s, label)
 
@@ -159,19 +157,19 @@ def first_layer_matrices(
     model: MultiIndexModel,
     v: Float[Array, " layer"],
     s: Float[Array, "samples width"],
-    label: Float[Array, " outputs"],
+    labels: Float[Array, "samples outputs"],
     kind: Kind,
 ) -> Float[Array, "samples width width"]:
-    """D of all pairs of neurons, of samples of one class."""
+    """D of all pairs of neurons and every sample."""
 
-    def of_sample(s: Array) -> Array:
-        gradient = lambda s: _gradients(model, v, s, label)[0]  # noqa: E731
+    def of_sample(s: Array, label: Array) -> Array:
+        gradient = lambda s: model.sample_gradients(v, s, label)[0]  # noqa: E731
         if kind == "gradient":
             g = gradient(s)
             return g[:, None] * g
         return jax.jacfwd(gradient)(s)
 
-    return jax.vmap(of_sample)(s)
+    return jax.vmap(of_sample)(s, labels)
 
 
 @eqx.filter_jit
@@ -179,11 +177,11 @@ def second_layer_weights(
     model: MultiIndexModel,
     v: Float[Array, " layer"],
     s: Float[Array, "samples width"],
-    label: Float[Array, " outputs"],
+    labels: Float[Array, "samples outputs"],
     kind: Kind,
 ) -> Float[Array, "samples layer layer"]:
-    """d2l/dv2 or h hᵀ of samples of one class."""
-    return jax.vmap(lambda s: second_layer_weight(model, v, s, label, kind))(s)
+    """d2l/dv2 or h hᵀ of every sample."""
+    return jax.vmap(lambda s, y: second_layer_weight(model, v, s, y, kind))(s, labels)
 
 
 def of_parameters(model: MultiIndexModel, parameters: object) -> Parameters:
@@ -197,7 +195,7 @@ def of_parameters(model: MultiIndexModel, parameters: object) -> Parameters:
         v, W = (jnp.asarray(x, float) for x in (v, W))
     except (TypeError, ValueError) as error:
         raise TypeError("parameters: expected Parameters(v, W), as lift gives them.") from error
-    shape, width, layer = W.shape, model.network.width, model.network.layer
+    shape, width, layer = W.shape, model.width, model.layer_size
     if v.shape != (layer,) or len(shape) != 2 or shape[0] != width:
         raise ValueError(
             f"parameters: v and W have shapes {v.shape} and {shape}, expected ({layer},) and "

@@ -1,6 +1,6 @@
 """Statistics of two-layer networks: second layer, overlaps with the frame, and with each other."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,6 +8,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
+
+
+class Parameters(NamedTuple):
+    """Real parameters: second layer v (layer,) and first layer W (width, dim)."""
+
+    v: Array
+    W: Array
+
+
+class Coordinates(NamedTuple):
+    """v, coordinates of the rows in the frame's span, and Gram matrix of the rest of them."""
+
+    v: Array
+    B: Array
+    rest: Array
 
 
 class Statistics(AbstractStatistics):

@@ -26,11 +26,10 @@ def overlaps(B: Array, rest: Array, root: Float[Array, "r r"]) -> tuple[Array, A
     return B @ root.T, B @ B.T + rest
 
 
-def check_unit_rows(u: Statistics) -> None:
+def check_unit_norms(squared: Float[np.ndarray, "*batch rows"]) -> None:
     """Raise ValueError unless every Q_ii is 1."""
-    norms = np.diagonal(np.asarray(u.Q), axis1=-2, axis2=-1)
-    if (np.abs(norms - 1) > ON_SPHERE).any():
-        worst = norms.ravel()[np.abs(norms - 1).argmax()]
+    if (np.abs(squared - 1) > ON_SPHERE).any():
+        worst = squared.ravel()[np.abs(squared - 1).argmax()]
         raise ValueError(
             f"statistics: Q_ii = {worst:.6g}, but spherical=True keeps rows of norm 1; "
             "start from Q_ii = 1."

@@ -8,32 +8,12 @@ import pytest
 import sgdlimits as sl
 from sgdlimits import spectra
 from sgdlimits.expectations.rules import TruncatedGauss
-from sgdlimits.models.overlap_model import Parameters
+from sgdlimits.statistics.overlaps import Parameters
 from tests.helpers import z_limit
 from tests.spectra.cases import MODELS, parameters, softmax, xor
+from tests.spectra.sampled_means import blocks, z_scores
 
 _DIM = 7
-
-
-def _blocks(model):
-    return [(0, 0), (0, 1), (1, 1), *(["vv", ("v", 1)] if model.network.layer else [])]
-
-
-def _z_scores(model, given, block, kind, dim, count, seed, of_model=None):
-    """z-scores of all entries of a block: sampled mean against the population matrix."""
-    samples = spectra.fresh_samples(model, dim, count, seed)
-    population = spectra.population(of_model or model, given, block, kind)
-    expected = population.matrix(given, model.frame(dim))
-    total, squares, parts = 0.0, 0.0, 0
-    # Means over batches of samples: their spread gives the standard error of every entry.
-    for _, X, labels in samples.chunks():
-        for part in np.array_split(np.arange(len(X)), max(1, len(X) // 400)):
-            some = spectra.GivenSamples(X[part], labels[part])
-            mean = spectra.empirical(model, given, some, block, kind).dense()
-            total, squares, parts = total + mean, squares + mean**2, parts + 1
-    mean = total / parts
-    deviation = np.sqrt((squares / parts - mean**2) / (parts - 1))
-    return (mean - expected) / deviation
 
 
 @pytest.mark.stat
@@ -46,7 +26,7 @@ def test_blocks_are_means_over_samples(name, snr, kind):
     model = MODELS[name](snr=snr)
     given = parameters(model, _DIM, seed=2)
     scores = np.concatenate(
-        [_z_scores(model, given, block, kind, _DIM, 40_000, 5).ravel() for block in _blocks(model)]
+        [z_scores(model, given, block, kind, _DIM, 40_000, 5).ravel() for block in blocks(model)]
     )
     assert np.abs(scores).max() < 1.15 * z_limit(scores.size)
     assert 0.7 < np.sqrt((scores**2).mean()) < 1.3
@@ -55,7 +35,7 @@ def test_blocks_are_means_over_samples(name, snr, kind):
 @pytest.mark.stat
 def test_a_wrong_snr_is_rejected():
     given = parameters(xor(), _DIM, seed=2)
-    scores = _z_scores(xor(snr=3.0), given, (0, 0), "hessian", _DIM, 20_000, 5, xor(snr=3.3))
+    scores = z_scores(xor(snr=3.0), given, (0, 0), "hessian", _DIM, 20_000, 5, xor(snr=3.3))
     assert np.abs(scores).max() > 1.15 * z_limit(scores.size)
 
 
@@ -64,7 +44,7 @@ def test_statistics_alone_determine_the_eigenvalues():
         model = make()
         given, frame = parameters(model, 9), model.frame(9)
         u = model.statistics(given, frame)
-        for block in _blocks(model):
+        for block in blocks(model):
             for kind in ("hessian", "gradient"):
                 small = spectra.population(model, u, block, kind)
                 dense = spectra.population(model, given, block, kind).matrix(given, frame)
@@ -77,7 +57,7 @@ def test_statistics_alone_determine_the_eigenvalues():
                     )
 
 
-def test_the_whole_matrix_is_made_of_its_blocks():
+def test_the_whole_matrix_is_made_of_itsblocks():
     model, dim = xor(), 8
     given, frame = parameters(model, dim), model.frame(dim)
     for kind in ("hessian", "gradient"):

@@ -8,9 +8,9 @@ from jax.flatten_util import ravel_pytree
 
 import sgdlimits as sl
 from sgdlimits import spectra
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.sampled.operators import form_together
-from tests.spectra.cases import MODELS, parameters, softmax, xor
+from sgdlimits.statistics.overlaps import Parameters
+from tests.spectra.cases import MODELS, TEACHERS, erf, parameters, softmax, squares, xor
 
 _DIM, _COUNT = 6, 40
 
@@ -34,9 +34,9 @@ def _dense(model, given, X, labels, kind):
 
 
 @pytest.mark.parametrize("kind", ["hessian", "gradient"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *TEACHERS])
 def test_every_block_is_that_of_the_definition(name, kind):
-    model = MODELS[name]()
+    model = {**MODELS, **TEACHERS}[name]()
     given = parameters(model, _DIM)
     samples = spectra.fresh_samples(model, _DIM, _COUNT, 1)
     X, labels = (
@@ -104,8 +104,9 @@ def test_samples_that_are_not_kept_are_drawn_again_the_same():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_training_samples_are_those_that_sgd_was_trained_on(dtype):
-    model, sgd, dim, seed = xor(), sl.OnlineSGD(step=0.5), 30, 7
+@pytest.mark.parametrize("make", [xor, erf, squares])
+def test_training_samples_are_those_that_sgd_was_trained_on(make, dtype):
+    model, sgd, dim, seed = make(), sl.OnlineSGD(step=0.2), 30, 7
     start = sl.initial(model, dim, 3, seed)
     result = sl.simulate(
         model, sgd, "sgd", dim=dim, time=1.0, runs=3, seed=seed, record=2, dtype=dtype
@@ -125,6 +126,29 @@ def test_training_samples_are_those_that_sgd_was_trained_on(dtype):
     tolerance = 1e-11 if dtype == "float64" else 1e-4
     np.testing.assert_allclose(result["v"][2, -1], v, atol=tolerance)
     np.testing.assert_allclose(result["Q"][2, -1], W @ W.T, atol=tolerance)
+
+
+@pytest.mark.parametrize("make", [xor, erf])
+def test_training_samples_of_batches(make):
+    """A step's key is split into one for every sample of its batch."""
+    model, sgd, dim, seed = make(), sl.OnlineSGD(step=0.5, batch=3), 12, 7
+    result = sl.simulate(model, sgd, "sgd", dim=dim, time=1.0, runs=2, seed=seed, record=2)
+    steps = int(result["step"][-1])
+    start = sl.initial(model, dim, 2, seed)
+    v, W = (x[1] for x in sl.lift(model, start, dim, seed))
+    samples = spectra.training_samples(model, dim, 3 * steps, seed, run=1, batch=3)
+    loss = lambda v, W, x, y: model.loss(model.network.function(v, W @ x), y)  # noqa: E731
+    gradient = jax.jit(jax.vmap(jax.grad(loss, (0, 1)), in_axes=(None, None, 0, 0)))
+    delta = sgd.delta(dim)
+    (_, X, labels) = next(samples.chunks())
+    for n in range(steps):
+        rows = slice(3 * n, 3 * n + 3)
+        dv, dW = (g.mean(0) for g in gradient(v, W, X[rows], labels[rows]))
+        v, W = v - delta * (dv + model.ridge * v), W - delta * (dW + model.ridge * W)
+    np.testing.assert_allclose(result["v"][1, -1], v, atol=1e-11)
+    np.testing.assert_allclose(result["Q"][1, -1], W @ W.T, atol=1e-11)
+    alone = spectra.training_samples(model, dim, steps, seed, run=1)
+    assert not np.allclose(next(alone.chunks())[1][0], X[0])
 
 
 def test_given_samples_in_single_precision():

@@ -5,6 +5,7 @@ import pytest
 
 import sgdlimits as sl
 from sgdlimits import spectra
+from tests.spectra.cases import erf
 
 
 def test_recorded_spectra_are_those_of_the_parameters_at_that_time():
@@ -28,6 +29,26 @@ def test_recorded_spectra_are_those_of_the_parameters_at_that_time():
     batch = spectra.training_samples(model, dim, 2 * dim, 1, run=run)
     values = spectra.empirical(model, parameters, batch, "vv").eigenvalues()
     np.testing.assert_allclose(result["train_hessian_spectrum"][run, -1, 0], values, rtol=1e-9)
+
+
+def test_spectra_of_a_committee_are_recorded():
+    model, sgd, dim = erf(), sl.OnlineSGD(step=0.5, batch=2), 10
+    seen = []
+    observe = [
+        spectra.Spectrum([(0, 1)], spectra.TestData(40), k=2, kinds=["gradient"]),
+        spectra.Spectrum(["vv"], spectra.TrainingData(batch=2), k=1, full=True, prefix="train_"),
+        lambda s: seen.append(s.parameters) or {},
+    ]
+    result = sl.simulate(
+        model, sgd, "sgd", dim=dim, time=1.0, runs=1, record=2, seed=1, observe=observe
+    )
+    test = spectra.fresh_samples(model, dim, 40, 0)
+    values = spectra.top(spectra.empirical(model, seen[-1], test, (0, 1), "gradient"), 2).values
+    np.testing.assert_allclose(result["gradient_eigenvalues"][0, -1, 0], values, rtol=1e-9)
+    count = 2 * int(result["step"][-1])
+    batch = spectra.training_samples(model, dim, count, 1, batch=2)
+    values = spectra.empirical(model, seen[-1], batch, "vv").eigenvalues()
+    np.testing.assert_allclose(result["train_hessian_spectrum"][0, -1, 0], values, rtol=1e-9)
 
 
 def test_bad_settings_are_refused(as_users_run):

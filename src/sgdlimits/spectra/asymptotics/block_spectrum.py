@@ -42,7 +42,7 @@ class BlockSpectrum:
 
     @property
     def space(self) -> SignalSpace:
-        """Coordinates of V, the span of the neurons and the class means."""
+        """Coordinates of V, the span of the neurons and the fixed directions."""
         return self.law.space
 
     @property
@@ -156,7 +156,7 @@ def asymptotic(
     by its value, is left out) or dl/ds_i dl/ds_j (gradient matrix).
 
     Args:
-        model: a multi-index model on a Gaussian mixture.
+        model: a ``MultiIndexModel``, on a mixture or with a teacher.
         u: the statistics at which the matrix is taken.
         block: neurons (i, j), from 0.
         kind: "hessian" or "gradient".

@@ -13,7 +13,12 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
-from sgdlimits.spectra.asymptotics.weight_law import check_block, finite_weights, standard_nodes
+from sgdlimits.spectra.asymptotics.weight_law import (
+    check_block,
+    finite_weights,
+    seen_at,
+    standard_nodes,
+)
 from sgdlimits.spectra.blocks import Kind, first_layer_matrices
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -48,20 +53,20 @@ class MatrixLaw:
         space = SignalSpace.create(model, u)
         deviations, shares = np.asarray(model.data.deviations), np.asarray(model.data.weights)
         classes = len(shares)
-        standard = standard_nodes(space.seen, classes, nodes)
+        standard = standard_nodes(space.seen + model.data.label_noises, classes, nodes)
         count = standard.shape[1]
         y = np.repeat((space.means / deviations[:, None])[:, None], count, axis=1)
-        y[..., : space.seen] += standard
-        T = np.empty((classes, count, model.network.width, model.network.width))
+        y[..., : space.seen] += standard[..., : space.seen]
+        T = np.empty((classes, count, model.width, model.width))
         for c, deviation in enumerate(deviations):
-            s, label = deviation * y[c] @ space.neurons.T, jnp.asarray(model.data.labels)[c]
-            D = first_layer_matrices(dynamic(model), jnp.asarray(u.v), jnp.asarray(s), label, kind)
+            s, labels = seen_at(model, space, c, deviation * y[c], standard[c, :, space.seen :])
+            D = first_layer_matrices(dynamic(model), jnp.asarray(u.v), s, labels, kind)
             T[c] = deviation**2 * finite_weights(D)
         if not T.any():
             raise ValueError(f"u={u!r}: all weights are 0 there, and so is the matrix.")
         free = np.diag(np.arange(space.rank) >= space.seen).astype(float)
         second = (y[..., :, None] * y[..., None, :] + free).reshape(classes * count, -1)
-        width = model.network.width
+        width = model.width
         return cls(space, np.repeat(shares / count, count), T.reshape(-1, width, width), second)
 
     def truncate(self, samples: float) -> "MatrixLaw":

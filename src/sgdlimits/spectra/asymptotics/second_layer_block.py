@@ -1,7 +1,8 @@
 """The second-layer block vv at finitely many samples.
 
 Its size does not grow with dim, so it has no bulk: its eigenvalues are those of the mean, with
-fluctuations of order M^(-1/2) and a repulsion of order 1/M.
+fluctuations of order M^(-1/2) and a repulsion of order 1/M. Both are asymptotic; the mean is exact
+up to the error of the quadrature.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,10 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
-from sgdlimits.expectations.small_linalg import cholesky
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.weight_law import check_block
 from sgdlimits.spectra.blocks import Kind, second_layer_weights
-from sgdlimits.spectra.population_matrices.flat_nodes import flat_nodes
+from sgdlimits.spectra.labelled_nodes import fields_of, labelled_nodes
 from sgdlimits.statistics.overlaps import Statistics
 
 
@@ -52,7 +52,7 @@ def second_layer(
     """The vv block from summary statistics, by the model's rule.
 
     Args:
-        model: a multi-index model with a second layer and noise in every class.
+        model: a ``MultiIndexModel`` that trains a second layer, with noise in every class.
         u: one state.
         kind: "hessian" (d2l/dv2, without ridge) or "gradient" (h hᵀ).
 
@@ -60,20 +60,15 @@ def second_layer(
         TypeError, ValueError: for arguments that do not fit.
     """
     check_block(model, u, (0, 0), kind)
-    if model.network.layer == 0:
-        raise ValueError(f"model={model!r}: the network has no second layer.")
-    root = np.asarray(cholesky(jnp.asarray(u.Q)))
-    M, v = np.asarray(u.M), jnp.asarray(u.v)
+    if model.layer_size == 0:
+        raise ValueError(f"model={model!r}: the network has no second layer that is trained.")
+    law = model.data
+    means, factor = (np.asarray(x) for x in fields_of(law, u))
     each, weights = [], []
-    data = model.data
-    for label, deviation, share, a in zip(
-        data.labels, np.asarray(data.deviations), np.asarray(data.weights), data.coefficients,
-        strict=True,
-    ):  # fmt: skip
-        mean, factor = M @ np.asarray(a), deviation * root
-        z, weight = flat_nodes(model.rule, mean, factor, model.network.kinks)
-        s = mean + np.asarray(z) @ factor.T
-        A = second_layer_weights(dynamic(model), v, jnp.asarray(s), jnp.asarray(label), kind)
+    numbers = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
+    for c, (share, deviation, mean) in enumerate(numbers):
+        _, weight, s, labels = labelled_nodes(model, c, mean, deviation * factor)
+        A = second_layer_weights(dynamic(model), jnp.asarray(u.v), s, labels, kind)
         each.append(np.asarray(A))
         weights.append(share * np.asarray(weight))
     A, weight = np.concatenate(each), np.concatenate(weights)

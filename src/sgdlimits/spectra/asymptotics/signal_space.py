@@ -1,7 +1,8 @@
-"""V, the span of the neurons and the class means: coordinates from overlaps alone.
+"""V, the span of the neurons and the fixed directions: coordinates from overlaps alone.
 
-U is the span of the rows of W; a sample's weight depends on its part in U only, and its part in
-V minus U is Gaussian given the class.
+A sample's weight depends on its part in a subspace U only, beside the noise of labels: the span of
+the rows of W, or all of V where labels depend on f = F X. Its part in V minus U is Gaussian given
+the class.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class SignalSpace:
     """Rows in an orthonormal basis of V whose first ``seen`` vectors span U.
 
     Attributes:
-        neurons: rows of W, shape (width, rank); zero beyond the first ``seen`` columns.
+        neurons: rows of W, shape (width, rank); zero beyond the columns of their own span.
         frame: the fixed directions, shape (directions, rank).
         means: the class means, shape (classes, rank).
         seen: dimension of U.
@@ -55,7 +56,8 @@ class SignalSpace:
         beyond = _root(gram - frame_u @ frame_u.T, np.trace(gram))
         neurons = np.hstack([norms[:, None] * in_u, np.zeros((len(Q), beyond.shape[1]))])
         frame = np.hstack([frame_u, beyond])
-        return cls(neurons, frame, np.array(model.data.coefficients) @ frame, in_u.shape[1])
+        seen = frame.shape[1] if model.data.labels_see_fields else in_u.shape[1]
+        return cls(neurons, frame, np.array(model.data.coefficients) @ frame, seen)
 
 
 def _root(matrix: np.ndarray, scale: float | None = None) -> np.ndarray:

@@ -12,11 +12,12 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits.data.mixture import GaussianMixture
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.block_spectrum import asymptotic
 from sgdlimits.spectra.asymptotics.companion import Companion
 from sgdlimits.spectra.asymptotics.weight_law import WeightLaw, nodes_for
-from sgdlimits.spectra.blocks import Kind
+from sgdlimits.spectra.blocks import Kind, check_multi_index
 from sgdlimits.statistics.overlaps import Statistics
 
 _GRID = 120  # points in log a
@@ -38,7 +39,7 @@ def outlier_thresholds(
     """alpha = M/dim from which on at least i + 1 outliers are separated, for i = 0, 1, ...
 
     Args:
-        model: a multi-index model on a Gaussian mixture.
+        model: a ``MultiIndexModel``.
         u: the statistics at which the matrix is taken.
         block: neurons (i, j), from 0.
         kind: "hessian" or "gradient".
@@ -141,15 +142,20 @@ def snr_threshold(
         bracket: two snr between which it separates.
 
     Raises:
-        ValueError: if at both ends of ``bracket`` it is separated, or at neither.
+        TypeError, ValueError: for a data law without snr; if at both ends of ``bracket`` it is
+            separated, or at neither.
     """
+    law = check_multi_index(model).data
+    if not isinstance(law, GaussianMixture):
+        raise TypeError(
+            f"snr_threshold: {type(law).__name__} has no snr; use outlier_thresholds(...)."
+        )
     sign = 1 if _validate.one_of("side", side, _SIDES) == "right" else -1
     low, high = (_validate.positive("bracket", x) for x in bracket)
     index = _validate.integer("index", index, 0, model.minimum_dim - 1)
 
     def lead(log_snr: float) -> float:
-        data = model.data.with_snr(float(np.exp(log_snr)))
-        changed = dataclasses.replace(model, data=data)
+        changed = dataclasses.replace(model, data=law.with_snr(float(np.exp(log_snr))))
         spectrum = asymptotic(changed, u, block, kind=kind, alpha=alpha, nodes=nodes)
         edge = spectrum.bulk.right if sign > 0 else spectrum.bulk.left
         strengths = spectrum.bulk.companion.strengths(edge.a)

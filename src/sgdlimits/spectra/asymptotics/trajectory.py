@@ -82,7 +82,7 @@ def along_path(
     """The spectrum of one block at every state of a path: of an ODE, a chain, or real SGD.
 
     Args:
-        model: a multi-index model on a Gaussian mixture.
+        model: a ``MultiIndexModel``, on a mixture or with a teacher.
         path: statistics with one leading axis, time.
         times: of the states.
         block, kind, alpha, dim, nodes: as in ``asymptotic``.

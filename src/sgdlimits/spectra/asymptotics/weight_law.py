@@ -3,7 +3,9 @@
 With noise of standard deviation sigma_c in class c, X = sigma_c Y and t = sigma_c^2 D: the block is
 (1/M) sum_l t_l Y_l Y_lᵀ, where Y has unit noise in every class. All that asymptotics need is
 E[f(t)] and E[f(t) y yᵀ], y the part of Y in V, for functions f of the weight alone: weights are
-sorted into narrow bins, each with its mass, its mean weight and its second moment of y.
+sorted into narrow bins, each with its mass, its mean weight and its second moment of y. Labels that
+depend on f = F X and on noise change nothing in this: F lies in V, and the part of Y outside of V
+is independent of the weight.
 """
 
 from collections.abc import Callable
@@ -13,9 +15,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.expectations.sobol import sobol_normals
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
@@ -26,6 +30,7 @@ from sgdlimits.spectra.blocks import (
     check_multi_index,
     first_layer_weights,
 )
+from sgdlimits.spectra.labelled_nodes import labels_of
 from sgdlimits.statistics.overlaps import Statistics
 
 _BINS = 400  # of equal width, and as many of equal mass
@@ -76,7 +81,7 @@ class WeightLaw:
         """The law at one state.
 
         Args:
-            model: a multi-index model.
+            model: a ``MultiIndexModel``.
             u: one state.
             block: the two neurons (i, j), from 0.
             kind: "hessian" (D = d2l/ds_i ds_j, almost everywhere) or "gradient"
@@ -92,19 +97,20 @@ class WeightLaw:
         noisy = np.flatnonzero(~np.array(model.data.noiseless))
         if not noisy.size:
             raise ValueError("snr=inf in every class: without noise there is no bulk; give a snr.")
-        standard = standard_nodes(space.seen, len(noisy), nodes)
-        labels, pair = np.asarray(model.data.labels), [Block("WW", *block)]
+        noises = model.data.label_noises
+        standard = standard_nodes(space.seen + noises, len(noisy), nodes)
+        pair = [Block("WW", *block)]
 
-        def weight(c: int, s: np.ndarray) -> np.ndarray:
-            label = jnp.broadcast_to(labels[c], (len(s), labels.shape[1]))
-            D = first_layer_weights(model, jnp.asarray(u.v), jnp.asarray(s), label, pair, kind)
+        def weight(c: int, x: np.ndarray, noise: np.ndarray) -> np.ndarray:
+            s, labels = seen_at(model, space, c, x, noise)
+            D = first_layer_weights(model, jnp.asarray(u.v), s, labels, pair, kind)
             return finite_weights(D[0])
 
         samples = _sorted_samples(model, space, noisy, standard, weight)
         constant = np.zeros((space.rank, space.rank))
         for c in np.flatnonzero(np.array(model.data.noiseless)):
             mean = space.means[c]
-            D = weight(int(c), (mean @ space.neurons.T)[None])[0]
+            D = weight(int(c), mean[None], np.zeros((1, noises)))[0]
             constant += float(model.data.weights[c]) * D * np.outer(mean, mean)
         return cls.from_samples(space, samples, constant)
 
@@ -218,7 +224,7 @@ def _sorted_samples(
     space: SignalSpace,
     classes: np.ndarray,
     standard: np.ndarray,
-    weight: Callable[[int, np.ndarray], np.ndarray],
+    weight: Callable[[int, np.ndarray, np.ndarray], np.ndarray],
 ) -> Samples:
     deviations, shares = np.asarray(model.data.deviations), np.asarray(model.data.weights)
     count = standard.shape[1]
@@ -226,12 +232,26 @@ def _sorted_samples(
     y = np.empty((len(classes), count, space.rank))
     for k, c in enumerate(classes):
         y[k] = space.means[c] / deviations[c]
-        y[k, :, : space.seen] += standard[k]
-        t[k] = deviations[c] ** 2 * weight(int(c), deviations[c] * y[k] @ space.neurons.T)
+        y[k, :, : space.seen] += standard[k, :, : space.seen]
+        noise = standard[k, :, space.seen :]
+        t[k] = deviations[c] ** 2 * weight(int(c), deviations[c] * y[k], noise)
         mass[k] = shares[c] / count
     used = np.flatnonzero(mass.ravel() > 0)
     order = used[np.argsort(t.ravel()[used], kind="stable")]
     return Samples(mass.ravel()[order], t.ravel()[order], y.reshape(-1, space.rank)[order])
+
+
+def seen_at(
+    model: MultiIndexModel, space: SignalSpace, c: int, x: np.ndarray, noise: np.ndarray
+) -> tuple[Array, Array]:
+    """Preactivations and labels of samples of class ``c``.
+
+    Args:
+        x: coordinates of the samples in V, shape (samples, rank).
+        noise: standard normals behind the labels, shape (samples, noises).
+    """
+    s, f = jnp.asarray(x @ space.neurons.T), jnp.asarray(x @ space.frame.T)
+    return s, labels_of(dynamic(model.data), jnp.asarray(c), f, jnp.asarray(noise))
 
 
 def finite_weights(D: ArrayLike) -> np.ndarray:

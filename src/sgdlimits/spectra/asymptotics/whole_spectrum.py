@@ -313,7 +313,7 @@ def whole(
     (gradient matrix); eigenvectors have one part in R^dim for each neuron.
 
     Args:
-        model: a multi-index model on a Gaussian mixture.
+        model: a ``MultiIndexModel``, on a mixture or with a teacher.
         u: the statistics at which the matrix is taken.
         kind: "hessian" or "gradient".
         alpha: samples per dimension, M/dim.

@@ -7,7 +7,8 @@ of the samples' Hessians,
     S_i = sum over kinks of E[ (g_i(kink+) - g_i(kink-)) delta(s_i - kink) X Xᵀ ].
 
 Ben Arous et al. (2023), (4.4) ff., drop it, which is right for empirical matrices only. It settles
-the curvature that SGD's drift sees; finite differences of the population loss confirm it.
+the curvature that SGD's drift sees; finite differences of the population loss confirm it. Kinks of
+a teacher add nothing: they do not move with W. Exact up to the error of the quadrature.
 """
 
 import equinox as eqx
@@ -17,15 +18,14 @@ import numpy as np
 from jaxtyping import Array
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.expectations.rules import rule_for
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.spectra.population_matrices.flat_nodes import flat_nodes
+from sgdlimits.spectra.labelled_nodes import LabelledNodes, labelled_nodes, seen_rows
 
 _SIDE = 1e-9  # distance from a kink at which its one-sided values are taken
 
 
 def surface(
-    model: MultiIndexModel, v: np.ndarray, T: np.ndarray, means: np.ndarray, i: int
+    model: MultiIndexModel, v: np.ndarray, T: np.ndarray, A: np.ndarray, i: int
 ) -> tuple[np.ndarray, float]:
     """(within the span, on every direction orthogonal to it) of S_i.
 
@@ -33,34 +33,29 @@ def surface(
         model: with noise in every class.
         v: second layer.
         T: coordinates of the neurons in an orthonormal basis of the span, shape (p, n).
-        means: coordinates of the class means, shape (classes, n).
+        A: coordinates of the fixed directions, shape (r, n).
         i: the neuron.
     """
-    n = T.shape[1]
+    n, law = T.shape[1], model.data
     inner, bulk = np.zeros((n, n)), 0.0
     length = float(np.linalg.norm(T[i]))
     if not model.network.kinks or length == 0:
         return inner, bulk
     t = T[i] / length
-    others = np.delete(T, i, axis=0)
+    others = seen_rows(law, np.delete(T, i, axis=0), A)
     along, beside = others @ t, others - np.outer(others @ t, t)
-    # Coordinates orthogonal to t that the other neurons see: beside = L O.
+    # Coordinates orthogonal to t that the other fields see: beside = L O.
     L, O = _lower(beside, t)  # noqa: E741
-    classes = zip(
-        np.asarray(model.data.weights), np.asarray(model.data.deviations), means,
-        np.array(model.data.labels), strict=True,
-    )  # fmt: skip
-    for p, sigma, m, label in classes:
+    means = np.array(law.coefficients) @ A
+    classes = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
+    for c, (p, sigma, m) in enumerate(classes):
         for kink in model.network.kinks:
             y = (kink - T[i] @ m) / (sigma * length)  # coordinate along t at which s_i = kink
             density = np.exp(-(y**2) / 2) / np.sqrt(2 * np.pi) / (sigma * length)
             centre = others @ m + sigma * along * y
-            J0, J1, J2 = (
-                np.asarray(x)
-                for x in _jump_moments(
-                    dynamic(model), jnp.asarray(v), sigma * L, centre, label, i, kink
-                )
-            )
+            nodes = labelled_nodes(model, c, centre, sigma * L)
+            moments = _jump_moments(dynamic(model), jnp.asarray(v), nodes, i, kink)
+            J0, J1, J2 = (np.asarray(x) for x in moments)
             point = m + sigma * y * t
             # Noise is left in the directions orthogonal to t: I - t tᵀ there, less what is seen.
             across = sigma * np.outer(point, J1 @ O)
@@ -79,29 +74,20 @@ def _lower(beside: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return R.T * sign, (Q * sign).T @ complement
 
 
+@eqx.filter_jit
 def _jump_moments(
-    model: MultiIndexModel, v: Array, factor: np.ndarray, centre: np.ndarray, label, i: int, kink
+    model: MultiIndexModel, v: Array, nodes: LabelledNodes, i: int, kink: float
 ) -> tuple[Array, Array, Array]:
     """E[J], E[J z], E[J z zᵀ] of the jump J of g_i given s_i at the kink."""
-    count = len(factor)
-    if count:
-        z, weight = flat_nodes(
-            rule_for(count, kinks=model.network.kinks), centre, factor, model.network.kinks
-        )
-    else:
-        z, weight = jnp.zeros((1, 0)), jnp.ones(1)
-    J = weight * _jumps(model, v, jnp.asarray(centre + z @ factor.T), jnp.asarray(label), i, kink)
-    return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)
 
-
-@eqx.filter_jit
-def _jumps(model: MultiIndexModel, v: Array, others: Array, label: Array, i: int, kink) -> Array:
-    def jump(others: Array) -> Array:
+    def jump(others: Array, label: Array) -> Array:
         def side(sign: float) -> Array:
             at = jnp.asarray(kink + sign * _SIDE)[None]
             s = jnp.concatenate([others[:i], at, others[i:]])
-            return jax.grad(model.sample_loss, argnums=1)(v, s, label)[i]
+            return model.sample_gradients(v, s, label)[0][i]
 
         return side(1.0) - side(-1.0)
 
-    return jax.vmap(jump)(others)
+    z, weight, others, labels = nodes
+    J = weight * jax.vmap(jump)(others, labels)
+    return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)

@@ -12,13 +12,17 @@ where all overlaps are of order one, and O(snr^-1/2) where an overlap of *any* n
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from scipy.stats import multivariate_normal, norm
 
+from sgdlimits._tracing import dynamic
+from sgdlimits.expectations.sobol import sobol_normals
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import (
+    Block,
     BlockLike,
     Kind,
     check_kind,
@@ -28,10 +32,13 @@ from sgdlimits.spectra.blocks import (
     parse_block,
     second_layer_weight,
 )
-from sgdlimits.spectra.population_matrices.population_blocks import PopulationMatrix, _coordinates
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.spectra.labelled_nodes import labels_of
+from sgdlimits.spectra.population_matrices.population_blocks import PopulationMatrix
+from sgdlimits.spectra.population_matrices.span import span_coordinates
+from sgdlimits.statistics.overlaps import Parameters, Statistics
 
 _SIDE = 1e-9
+_LOG2 = 14  # nodes of label noise: labels may jump with it
 
 
 def leading(
@@ -43,37 +50,66 @@ def leading(
     """The large-snr form of ``population``, with no bulk.
 
     Args:
-        model: a network on a mixture; snr=inf is allowed.
+        model: a network on a mixture; snr=inf is allowed. Labels that are functions are those at
+            the class mean, averaged over their noise.
         statistics: one state, or real parameters.
         block: (i, j), "vv" or ("v", j).
         kind: "hessian" or "gradient".
 
     Raises:
-        TypeError, ValueError: for bad input.
+        TypeError, ValueError: for bad input, or inputs that are noise alone.
     """
     model, kind = check_multi_index(model), check_kind(kind)
     chosen = parse_block(model, block)
     if chosen.form in ("W", "all"):
         raise ValueError(f"block={block!r}: expected (i, j), 'vv' or ('v', j).")
-    v, T, A = _coordinates(model, statistics, None)
-    means = np.array(model.data.coefficients) @ A
+    law = model.data
+    if not law.draws_classes:
+        raise ValueError(
+            f"{type(law).__name__}: its inputs are noise about no class mean, and there is no form "
+            "at large snr; use population(...)."
+        )
+    v, T, A = span_coordinates(model, statistics, None)
+    means = np.array(law.coefficients) @ A
     total = 0.0
     sided = {"WW": sorted({chosen.i, chosen.j}), "vW": [chosen.j], "vv": []}[chosen.form]
-    for c, p in enumerate(np.asarray(model.data.weights)):
-        s, label = T @ means[c], jnp.asarray(model.data.labels[c])
-        sigma = float(model.data.deviations[c])
+    for c, p in enumerate(np.asarray(law.weights)):
+        s, labels = T @ means[c], _labels_at_mean(model, c, A @ means[c])
+        sigma = float(law.deviations[c])
         for probability, point in _sides(model, s, sigma, T @ T.T, sided):
-            at = jnp.asarray(point)
-            if chosen.form == "WW":
-                D = first_layer_weight(model, jnp.asarray(v), at, label, chosen.i, chosen.j, kind)
-                term = float(D) * np.outer(means[c], means[c])
-            elif chosen.form == "vW":
-                a = np.asarray(mixed_weight(model, jnp.asarray(v), at, label, chosen.j, kind))
-                term = np.outer(a, means[c])
-            else:
-                term = np.asarray(second_layer_weight(model, jnp.asarray(v), at, label, kind))
-            total = total + p * probability * term
+            total = total + p * probability * _term(model, chosen, kind, v, point, labels, means[c])
     return PopulationMatrix(chosen, kind, np.asarray(total), np.zeros(()), T, A)
+
+
+def _term(
+    model: MultiIndexModel,
+    block: Block,
+    kind: Kind,
+    v: np.ndarray,
+    s: np.ndarray,
+    labels: Array,
+    mean: np.ndarray,
+) -> np.ndarray:
+    """What samples at one point add to a block, averaged over labels of equal weight."""
+    at, i, j = (jnp.asarray(v), jnp.asarray(s)), block.i, block.j
+    if block.form == "WW":
+        D = jax.vmap(lambda y: first_layer_weight(model, *at, y, i, j, kind))(labels)
+        return float(D.mean()) * np.outer(mean, mean)
+    if block.form == "vW":
+        a = jax.vmap(lambda y: mixed_weight(model, *at, y, j, kind))(labels)
+        return np.outer(np.asarray(a.mean(0)), mean)
+    second = jax.vmap(lambda y: second_layer_weight(model, *at, y, kind))(labels)
+    return np.asarray(second.mean(0))
+
+
+def _labels_at_mean(model: MultiIndexModel, c: int, f: np.ndarray) -> Array:
+    """Labels of a class at its mean, of equal weight: one, or one for each node of the noise."""
+    law = model.data
+    noise = np.zeros((1, 0))
+    if law.label_noises:
+        noise = sobol_normals(law.label_noises, _LOG2, 1, 0)[0].T
+    at = jnp.broadcast_to(jnp.asarray(f), (len(noise), len(f)))
+    return labels_of(dynamic(law), jnp.asarray(c), at, jnp.asarray(noise))
 
 
 def _sides(

@@ -1,8 +1,9 @@
 """Population Hessian and gradient matrices, exactly at finite snr, from summary statistics.
 
 Let V be the span of neurons and fixed directions, with an orthonormal basis in which X has the
-coordinates m_c + sigma_c y, y ~ N(0, I), and s = T (m_c + sigma_c y). With T = L O, L lower
-triangular and O orthonormal rows, s depends on z = O y alone, and
+coordinates m_c + sigma_c y, y ~ N(0, I). D depends on the fields T (m_c + sigma_c y): s alone, or
+f and s where labels are functions of f; and on label noise, which is averaged over. With T = L O, L
+lower triangular and O orthonormal rows, the fields depend on z = O y alone, and
 
     E[D X Xᵀ | c] = sigma^2 E[D] I + E[D] m mᵀ + sigma (m E[D z]ᵀ O + transpose)
                     + sigma^2 Oᵀ (E[D z zᵀ] - E[D] I) O:
@@ -11,11 +12,11 @@ a multiple of the identity plus a matrix on V. This is Stein's lemma without der
 be an indicator; and without inverses of Q, so neurons may be aligned.
 
 Source: Ben Arous et al. (2023), sections 3 and 4 (their lemmas 3.1 to 3.3 with signs and factors
-corrected are this for softmax). Exact up to the error of the model's quadrature.
+corrected are this for softmax). Exact up to the error of the quadrature: the model's rule.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -26,7 +27,6 @@ from jaxtyping import Array, Float
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import (
     Block,
     BlockLike,
@@ -35,14 +35,13 @@ from sgdlimits.spectra.blocks import (
     check_multi_index,
     first_layer_weight,
     mixed_weight,
-    of_parameters,
-    of_statistics,
     parse_block,
     second_layer_weight,
 )
-from sgdlimits.spectra.population_matrices.flat_nodes import flat_nodes
+from sgdlimits.spectra.labelled_nodes import LabelledNodes, labelled_nodes, seen_rows
 from sgdlimits.spectra.population_matrices.kink_surface import surface
-from sgdlimits.statistics.overlaps import Statistics
+from sgdlimits.spectra.population_matrices.span import lower_orthonormal, span_coordinates
+from sgdlimits.statistics.overlaps import Parameters, Statistics
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def population(
     """The mean of the samples' Hessians, or of their gradients times themselves transposed.
 
     Args:
-        model: a network on a mixture with noise.
+        model: a ``MultiIndexModel`` with noise in every class.
         statistics: one state; or real parameters, with their frame.
         block: as in ``empirical``.
         kind: "hessian" or "gradient".
@@ -171,177 +170,135 @@ def population(
         raise ValueError("snr=inf: a class without noise has no such matrix; use leading(...).")
     if _validate.boolean("surface_term", surface_term) and kind == "gradient":
         raise ValueError("surface_term=True: only the Hessian has one; use kind='hessian'.")
-    v, T, A = _coordinates(model, statistics, frame)
-    means = np.array(model.data.coefficients) @ A
-    inner, bulk = _assemble(model, chosen, kind, v, T, means)
+    v, T, A = span_coordinates(model, statistics, frame)
+    inner, bulk = _assemble(model, chosen, kind, jnp.asarray(v), T, A)
     if surface_term:
-        inner, bulk = _with_surface(model, chosen, v, T, means, inner, bulk)
+        inner, bulk = _with_surface(model, chosen, v, T, A, inner, bulk)
     return PopulationMatrix(chosen, kind, inner, bulk, T, A)
-
-
-# -- coordinates of the span -----------------------------------------------------------------------
-
-
-def _coordinates(
-    model: MultiIndexModel, given: object, frame: Array | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """v, and the coordinates of neurons and fixed directions in an orthonormal basis."""
-    if isinstance(given, Statistics):
-        u = of_statistics(model, given)
-    else:
-        parameters = of_parameters(model, given)
-        F = model.frame(parameters.W.shape[1]) if frame is None else frame
-        u = model.statistics(parameters, F)
-    root = np.asarray(model.data.root)
-    B = np.linalg.solve(root, np.asarray(u.M).T).T
-    rest = _lower_root(np.asarray(u.Q) - B @ B.T)
-    p, r = B.shape
-    return np.asarray(u.v), np.hstack([B, rest]), np.hstack([root, np.zeros((r, p))])
-
-
-def _lower_root(matrix: np.ndarray) -> np.ndarray:
-    """Lower triangular L with L Lᵀ = matrix, for matrices that may be singular."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    L, _ = lower_orthonormal(vectors * np.sqrt(np.maximum(values, 0)))
-    return L
-
-
-def lower_orthonormal(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T = L O with L lower triangular, its diagonal at least 0, and orthonormal rows of O."""
-    Q, R = np.linalg.qr(T.T)
-    sign = np.where(np.diagonal(R) < 0, -1.0, 1.0)
-    return R.T * sign, (Q * sign).T
 
 
 # -- expectations ----------------------------------------------------------------------------------
 
 
+class _Class(NamedTuple):
+    """One class: its probability, deviation, mean in the span, and nodes."""
+
+    share: float
+    deviation: float
+    mean: np.ndarray
+    nodes: LabelledNodes
+
+
+class _Span(NamedTuple):
+    """The classes, and the coordinates z = O y that weights see."""
+
+    classes: list[_Class]
+    O: np.ndarray  # noqa: E741
+
+
+def _span(model: MultiIndexModel, T: np.ndarray, A: np.ndarray) -> _Span:
+    law, means = model.data, np.array(model.data.coefficients) @ A
+    rows = seen_rows(law, T, A)
+    L, O = lower_orthonormal(rows)  # noqa: E741
+    numbers = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
+    classes = [
+        _Class(p, sigma, m, labelled_nodes(model, c, rows @ m, sigma * L))
+        for c, (p, sigma, m) in enumerate(numbers)
+    ]
+    return _Span(classes, O)
+
+
 def _assemble(
-    model: MultiIndexModel,
-    block: Block,
-    kind: Kind,
-    v: np.ndarray,
-    T: np.ndarray,
-    means: np.ndarray,
+    model: MultiIndexModel, block: Block, kind: Kind, v: Array, T: np.ndarray, A: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(inner, bulk) of a block."""
-    p, n = T.shape
+    (p, n), model, span = T.shape, dynamic(model), _span(model, T, A)
     if block.form == "WW":
-        return _first(model, kind, v, T, means, block.i, block.j)
+        return _first(model, kind, v, span, block.i, block.j)
     if block.form == "vv":
-        return _second(model, kind, v, T), np.zeros(())
+        return _second(model, kind, v, span), np.zeros(())
     if block.form == "vW":
-        return _mixed(model, kind, v, T, means, block.j), np.zeros(())
+        return _mixed(model, kind, v, span, block.j), np.zeros(())
     inner, bulk = np.zeros((p, n, p, n)), np.zeros((p, p))
     for i in range(p):
         for j in range(i, p):
-            value, c = _first(model, kind, v, T, means, i, j)
+            value, c = _first(model, kind, v, span, i, j)
             inner[i, :, j], inner[j, :, i] = value, value.T
             bulk[i, j] = bulk[j, i] = c
     first = inner.reshape(p * n, p * n)
     if block.form == "W":
         return first, bulk
-    mixed = [_mixed(model, kind, v, T, means, j) for j in range(p)] if len(v) else []
+    mixed = [_mixed(model, kind, v, span, j) for j in range(p)] if len(v) else []
     across = np.hstack(mixed) if mixed else np.zeros((0, p * n))
-    return np.block([[_second(model, kind, v, T), across], [across.T, first]]), bulk
+    return np.block([[_second(model, kind, v, span), across], [across.T, first]]), bulk
 
 
-def _first(model, kind, v, T, means, i, j) -> tuple[np.ndarray, np.ndarray]:
-    L, O = lower_orthonormal(T)  # noqa: E741
-    moments = _first_moments(dynamic(model), kind, v, L, means @ T.T, i, j)
-    D0, D1, D2 = (np.asarray(x) for x in moments)
-    inner, bulk = np.zeros((T.shape[1],) * 2), 0.0
-    weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
-    for p, s, m, d0, d1, d2 in zip(weights, sigma, means, D0, D1, D2, strict=True):
-        across = s * np.outer(m, d1 @ O)
-        within = s**2 * O.T @ (d2 - d0 * np.eye(len(d1))) @ O
+def _first(model, kind: Kind, v: Array, span: _Span, i: int, j: int):
+    O, pair = span.O, (jnp.asarray(i), jnp.asarray(j))  # noqa: E741
+    inner, bulk = np.zeros((O.shape[1],) * 2), 0.0
+    for p, sigma, m, nodes in span.classes:
+        d0, d1, d2 = (np.asarray(x) for x in _of_first(model, kind, v, *pair, nodes))
+        across = sigma * np.outer(m, d1 @ O)
+        within = sigma**2 * O.T @ (d2 - d0 * np.eye(len(d1))) @ O
         inner += p * (d0 * np.outer(m, m) + across + across.T + within)
-        bulk += p * s**2 * d0
+        bulk += p * sigma**2 * d0
     return inner + bulk * np.eye(len(inner)), np.asarray(bulk)
 
 
-def _mixed(model, kind, v, T, means, j) -> np.ndarray:
-    L, O = lower_orthonormal(T)  # noqa: E741
-    A0, A1 = _mixed_moments(model, kind, v, L, means @ T.T, j)
-    weights, sigma = np.asarray(model.data.weights), np.asarray(model.data.deviations)
-    total = np.zeros((len(v), T.shape[1]))
-    for p, s, m, a0, a1 in zip(weights, sigma, means, A0, A1, strict=True):
-        total += p * (np.outer(a0, m) + s * a1 @ O)
+def _mixed(model, kind: Kind, v: Array, span: _Span, j: int) -> np.ndarray:
+    total = np.zeros((len(v), span.O.shape[1]))
+    for p, sigma, m, nodes in span.classes:
+        a0, a1 = (np.asarray(x) for x in _of_mixed(model, kind, v, jnp.asarray(j), nodes))
+        total += p * (np.outer(a0, m) + sigma * a1 @ span.O)
     return total
 
 
-def _second(model, kind, v, T) -> np.ndarray:
-    L, _ = lower_orthonormal(T)
-    means = np.array(model.data.coefficients)
-    B = T[:, : means.shape[1]] @ np.asarray(model.data.root).T  # M
-    return _second_moment(model, kind, v, L, means @ B.T)
-
-
-def _over_classes(
-    model: MultiIndexModel, L: np.ndarray, means: np.ndarray, function: Any
-) -> list[Any]:
-    """``function(label, s, z, weight)`` of the nodes of each class; a list over the classes."""
-    results = []
-    deviations = np.asarray(model.data.deviations)
-    for label, deviation, mean in zip(model.data.labels, deviations, means, strict=True):
-        z, weight = flat_nodes(model.rule, mean, deviation * L, model.network.kinks)
-        s = mean + z @ (deviation * L).T
-        results.append(function(jnp.asarray(label), s, z, weight))
-    return results
-
-
-def _first_moments(model, kind: Kind, v, L, means, i: int, j: int):
-    """E[D], E[D z] and E[D z zᵀ] per class; leading axis the classes."""
-    pair = jnp.asarray(i), jnp.asarray(j)
-    v, model = jnp.asarray(v), dynamic(model)
-    function = lambda *nodes: _of_first(model, kind, v, *pair, *nodes)  # noqa: E731
-    return [np.stack(x) for x in zip(*_over_classes(model, L, means, function), strict=True)]
+def _second(model, kind: Kind, v: Array, span: _Span) -> np.ndarray:
+    total = np.zeros((len(v), len(v)))
+    for p, _, _, nodes in span.classes:
+        total += p * np.asarray(_of_second(model, kind, v, nodes))
+    return total
 
 
 @eqx.filter_jit
-def _of_first(model, kind: Kind, v: Array, i: Array, j: Array, label, s, z, weight):
-    D = weight * jax.vmap(lambda s: first_layer_weight(model, v, s, label, i, j, kind))(s)
+def _of_first(model, kind: Kind, v: Array, i: Array, j: Array, nodes: LabelledNodes):
+    """E[D], E[D z] and E[D z zᵀ] of one class."""
+    z, weight, s, labels = nodes
+    one = lambda s, y: first_layer_weight(model, v, s, y, i, j, kind)  # noqa: E731
+    D = weight * jax.vmap(one)(s, labels)
     return D.sum(), D @ z, jnp.einsum("n,na,nb->ab", D, z, z)
 
 
-def _mixed_moments(model, kind: Kind, v, L, means, j: int):
-    """E[a] and E[a zᵀ] per class; leading axis the classes."""
-    v, model, index = jnp.asarray(v), dynamic(model), jnp.asarray(j)
-    function = lambda *nodes: _of_mixed(model, kind, v, index, *nodes)  # noqa: E731
-    return [np.stack(x) for x in zip(*_over_classes(model, L, means, function), strict=True)]
-
-
 @eqx.filter_jit
-def _of_mixed(model, kind: Kind, v: Array, j: Array, label, s, z, weight):
-    a = jax.vmap(lambda s: mixed_weight(model, v, s, label, j, kind))(s)
+def _of_mixed(model, kind: Kind, v: Array, j: Array, nodes: LabelledNodes):
+    """E[a] and E[a zᵀ] of one class."""
+    z, weight, s, labels = nodes
+    a = jax.vmap(lambda s, y: mixed_weight(model, v, s, y, j, kind))(s, labels)
     a = weight[:, None] * a
     return a.sum(0), a.T @ z
 
 
-def _second_moment(model, kind: Kind, v, L, means) -> np.ndarray:
-    v, model = jnp.asarray(v), dynamic(model)
-    function = lambda *nodes: _of_second(model, kind, v, *nodes)  # noqa: E731
-    each = np.stack(_over_classes(model, L, means, function))
-    return np.tensordot(np.asarray(model.data.weights), each, axes=1)
-
-
 @eqx.filter_jit
-def _of_second(model, kind: Kind, v: Array, label, s, z, weight):
-    second = jax.vmap(lambda s: second_layer_weight(model, v, s, label, kind))(s)
+def _of_second(model, kind: Kind, v: Array, nodes: LabelledNodes):
+    """E[d2l/dv2] or E[h hᵀ] of one class."""
+    _, weight, s, labels = nodes
+    second = jax.vmap(lambda s, y: second_layer_weight(model, v, s, y, kind))(s, labels)
     return jnp.tensordot(weight, second, axes=1)
 
 
-def _with_surface(model, block, v, T, means, inner, bulk) -> tuple[np.ndarray, np.ndarray]:
+def _with_surface(
+    model: MultiIndexModel, block: Block, v: np.ndarray, T: np.ndarray, A: np.ndarray, inner, bulk
+) -> tuple[np.ndarray, np.ndarray]:
     """Add the surface terms of the neurons on the diagonal of the block."""
     p, n = T.shape
     if block.form == "WW" and block.i == block.j:
-        extra, c = surface(model, v, T, means, block.i)
+        extra, c = surface(model, v, T, A, block.i)
         return inner + extra, np.asarray(bulk + c)
     if block.form in ("W", "all"):
         inner, bulk, layer = inner.copy(), bulk.copy(), len(inner) - p * n
         for i in range(p):
             rows = slice(layer + i * n, layer + (i + 1) * n)
-            extra, c = surface(model, v, T, means, i)
+            extra, c = surface(model, v, T, A, i)
             inner[rows, rows] += extra
             bulk[i, i] += c
     return inner, bulk

@@ -10,7 +10,6 @@ from jaxtyping import Array
 
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.spectra.blocks import (
     Block,
     BlockLike,
@@ -25,6 +24,7 @@ from sgdlimits.spectra.blocks import (
 )
 from sgdlimits.spectra.sampled.operators import InMemory, SampleMatrix, WeightedCovariance, Whole
 from sgdlimits.spectra.sampled.samples import AbstractSamples
+from sgdlimits.statistics.overlaps import Parameters
 
 
 def empirical(
@@ -40,7 +40,7 @@ def empirical(
     are those of the samples, which exist almost surely.
 
     Args:
-        model: a network on a mixture.
+        model: a ``MultiIndexModel``: a network on a mixture, or a student of a teacher.
         parameters: (v, W), as ``lift`` gives them.
         samples: ``fresh_samples``, ``training_samples`` or ``GivenSamples``.
         block: (i, j) for the dim x dim block W_i W_j, neurons counted from 0; "vv"; ("v", j), of
@@ -122,10 +122,9 @@ def _sweep(
     transposed = np.asarray(W).T
     for rows, x, labels in samples.chunks():
         s = jnp.asarray(x @ transposed.astype(x.dtype), float)
-        if labels.shape[1] != len(model.data.labels[0]):
+        if labels.shape[1] != model.data.outputs:
             raise ValueError(
-                f"labels have {labels.shape[1]} entries a sample, the model's classes "
-                f"{len(model.data.labels[0])}."
+                f"labels have {labels.shape[1]} entries a sample, the model's {model.data.outputs}."
             )
         labels = jnp.asarray(labels)
         if first:

@@ -17,10 +17,10 @@ from scipy.sparse.linalg import LinearOperator
 
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.simulation import memory
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.spectra.sampled.samples import AbstractSamples
+from sgdlimits.statistics.overlaps import Parameters
 
 
 class SampleMatrix(LinearOperator):
@@ -231,7 +231,10 @@ def _products(
     model: MultiIndexModel, v: Array, s: Array, labels: Array, of_v: Array, of_s: Array, kind: Kind
 ) -> tuple[Array, Array]:
     """Sum over the samples of the v-part, and per sample the s-part, of matrix times vectors."""
-    gradient = jax.grad(model.sample_loss, argnums=(0, 1))
+
+    def gradient(v: Array, s: Array, y: Array) -> tuple[Array, Array]:
+        g, h = model.sample_gradients(v, s, y)
+        return h, g
 
     def of_sample(s: Array, y: Array, dv: Array, ds: Array) -> tuple[Array, Array]:
         if kind == "hessian":

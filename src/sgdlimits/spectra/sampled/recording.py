@@ -9,8 +9,6 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate
-from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.overlap_model import Parameters
 from sgdlimits.simulation.observe import Snapshot
 from sgdlimits.spectra.blocks import (
     KINDS,
@@ -29,6 +27,7 @@ from sgdlimits.spectra.sampled.samples import (
     fresh_samples,
     training_samples,
 )
+from sgdlimits.statistics.overlaps import Parameters
 
 
 class TestData(eqx.Module):
@@ -52,8 +51,8 @@ class TestData(eqx.Module):
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's test set."""
         return fresh_samples(
-            _network(snapshot), snapshot.frame.shape[1], self.count, self.seed, run=snapshot.run,
-            memory=self.memory,
+            check_multi_index(snapshot.model), snapshot.frame.shape[1], self.count, self.seed,
+            run=snapshot.run, memory=self.memory,
         )  # fmt: skip
 
 
@@ -64,17 +63,23 @@ class TrainingData(eqx.Module):
         count: number of samples; None: all that the run will have seen at its end ("full batch").
             The matrices at a time then also use samples that SGD has not yet seen.
         memory: as for ``TestData``.
+        batch: samples a step, that of the run's algorithm.
     """
 
     count: int | None = None
     memory: float = MEMORY
+    batch: int = 1
+
+    def __check_init__(self) -> None:
+        _validate.integer("batch", self.batch, 1)
 
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's training set, drawn again from its keys."""
         return training_samples(
-            _network(snapshot), snapshot.frame.shape[1],
-            snapshot.last_step if self.count is None else self.count,
+            check_multi_index(snapshot.model), snapshot.frame.shape[1],
+            snapshot.last_step * self.batch if self.count is None else self.count,
             snapshot.seed, run=snapshot.run, dtype=snapshot.dtype, memory=self.memory,
+            batch=self.batch,
         )  # fmt: skip
 
 
@@ -203,9 +208,3 @@ def _alignment(block: Block, parameters: Parameters, pairs: Eigenpairs) -> float
     if vector is None or not pairs.complete or not np.linalg.norm(vector) > 0:
         return np.nan
     return float(np.linalg.norm(pairs.vectors @ vector) / np.linalg.norm(vector))
-
-
-def _network(snapshot: Snapshot) -> MultiIndexModel:
-    if not isinstance(snapshot.model, MultiIndexModel):
-        raise TypeError(f"{type(snapshot.model).__name__}: spectra are for a MultiIndexModel.")
-    return snapshot.model

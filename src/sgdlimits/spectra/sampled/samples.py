@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.process.initial import check_dim
 from sgdlimits.randomness.streams import check_seed, run_keys
@@ -76,7 +77,9 @@ class GivenSamples(AbstractSamples):
 
 
 class DrawnSamples(AbstractSamples):
-    """Samples of a model's data law; sample n is drawn from ``fold_in(key, n)``.
+    """Samples of a model's data law, with the random numbers of a run of SGD that has this key.
+
+    Step n has the key ``fold_in(key, n)``, and its samples those that it is split into.
 
     Args:
         model: whose data law.
@@ -84,6 +87,7 @@ class DrawnSamples(AbstractSamples):
         key: of all of them.
         dtype: "float64" or "float32", of X.
         memory: bytes that X may take; if it is larger it is drawn again in every sweep.
+        batch: samples a step.
     """
 
     def __init__(
@@ -94,21 +98,24 @@ class DrawnSamples(AbstractSamples):
         key: Key[Array, ""],
         dtype: str = "float64",
         memory: float = MEMORY,
+        batch: int = 1,
     ):
-        self.model, self.key = dynamic(check_multi_index(model)), key
-        self.dim = check_dim(model, dim)
+        self.key = key
+        self.dim = check_dim(check_multi_index(model), dim)
         self.count = _validate.integer("count", count, 1)
         self.dtype = _validate.one_of("dtype", dtype, ("float64", "float32"))
+        self.batch = _validate.integer("batch", batch, 1)
+        self.law = dynamic(model.data, self.dtype)
         size = 1.0 * self.count * self.dim * np.dtype(self.dtype).itemsize
         self._keep = size <= _validate.nonnegative("memory", memory)
         self._kept: GivenSamples | None = None
-        self._frame = self.model.frame(self.dim).astype(self.dtype)
+        self._frame = model.frame(self.dim).astype(self.dtype)
 
     def chunks(self) -> Iterator[Chunk]:
         """Drawn, or kept from the first sweep."""
         if self._kept is None and self._keep:
             X = np.empty((self.count, self.dim), self.dtype)
-            labels = np.empty((self.count, len(self.model.data.labels[0])))
+            labels = np.empty((self.count, self.law.outputs))
             for rows, some, of_some in self._drawn():
                 X[rows], labels[rows] = some, of_some
             self._kept = GivenSamples(X, labels)
@@ -118,15 +125,23 @@ class DrawnSamples(AbstractSamples):
         size = _chunk_rows(self.dim)
         for rows in _rows(self.count, self.dim):
             # Always full chunks, so that one program is compiled; the surplus is dropped.
-            X, labels = _draw(self.model, self._frame, self.key, jnp.asarray(rows.start), size)
+            first = jnp.asarray(rows.start)
+            X, labels = _draw(self.law, self._frame, self.key, first, size, self.batch)
             used = rows.stop - rows.start
             yield rows, np.asarray(X)[:used], np.asarray(labels, dtype=float)[:used]
 
 
 @eqx.filter_jit
-def _draw(model: MultiIndexModel, frame: Array, key: Key[Array, ""], first: Array, size: int):
-    keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(first + jnp.arange(size))
-    return jax.vmap(lambda key: model._draw(frame, key, frame.dtype))(keys)
+def _draw(
+    law: AbstractDataLaw, frame: Array, key: Key[Array, ""], first: Array, size: int, batch: int
+) -> tuple[Array, Array]:
+    def sample(n: Array) -> tuple[Array, Array]:
+        own = jax.random.fold_in(key, n // batch)
+        if batch > 1:
+            own = jax.random.split(own, batch)[n % batch]
+        return law.sample(own, frame, frame.dtype)
+
+    return jax.vmap(sample)(first + jnp.arange(size))
 
 
 def _chunk_rows(dim: int) -> int:
@@ -177,23 +192,25 @@ def training_samples(
     run: int = 0,
     dtype: str = "float64",
     memory: float = MEMORY,
+    batch: int = 1,
 ) -> DrawnSamples:
-    """The samples of the first ``count`` steps of ``simulate(engine="sgd", seed=..., dtype=...)``.
+    """The first ``count`` samples of ``simulate(engine="sgd", seed=..., dtype=...)``.
 
     Drawn again from the run's own keys, so nothing has to be stored.
 
     Args:
         model: what was simulated.
         dim: its dimension.
-        count: number of steps.
+        count: number of samples, which is that of steps times ``batch``.
         seed: seed of the simulation.
         run: number of the run.
         dtype: of the simulation.
         memory: bytes that the samples may take; a larger set is drawn again in every sweep.
+        batch: of the simulation's algorithm, samples a step.
 
     Raises:
         TypeError, ValueError: for an argument out of range.
     """
     run = _validate.integer("run", run, 0, 2**31 - 1)
     key = run_keys(check_seed(seed), "sgd", jnp.asarray([run]))[0]
-    return DrawnSamples(model, dim, count, key, dtype, memory)
+    return DrawnSamples(model, dim, count, key, dtype, memory, batch)

@@ -27,13 +27,15 @@ class Monomials(NamedTuple):
     quadratic: Float[Array, " statistics"]
 
 
-def monomials(v: Array, teachers: int, step: Array, rate: Array, trained: bool) -> Monomials:
+def monomials(
+    v: Array, teachers: int, step: Array, rate: Array, trained: bool, shrink: Array | float = 1.0
+) -> Monomials:
     """The increments of (v, M, Q) of width p, in the order of the statistics' names."""
     p = v.shape[0]
     i, j = np.triu_indices(p)
     rows, columns = np.divmod(np.arange(p * teachers), teachers)
     layer = np.arange(p if trained else 0)
-    linear = [rate / p * jnp.ones(len(layer)), 2 / p * v[rows], 2 / p * (v[i] + v[j])]
+    linear = [rate / p * jnp.ones(len(layer)), 2 / p * v[rows], 2 / p * shrink * (v[i] + v[j])]
     zero = jnp.zeros(len(layer) + p * teachers)
     return Monomials(
         np.concatenate([layer, rows, i]),

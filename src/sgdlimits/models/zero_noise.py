@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from sgdlimits.models.moments import Moments
+from sgdlimits.models.expectations import Expectations
 
 LAYER = 1e-7  # closer than this to a wall is on it
 _RELAXATION = 1.0  # rate at which a state in the layer returns to a wall it slides on
@@ -88,7 +88,7 @@ class Points(NamedTuple):
             row[list(wall.classes)] = wall.sides
         return sides
 
-    def moments(self, M: Float[Array, "width directions"], background: Array) -> Moments:
+    def moments(self, M: Float[Array, "width directions"], background: Array) -> Expectations:
         """What these classes add to the moments, without a leading axis.
 
         ``background`` is what else drives -dM/dt: noisy classes and ridge.
@@ -101,9 +101,9 @@ class Points(NamedTuple):
         along = jnp.asarray(np.linalg.inv(self.gram)) @ M.T
         return found._replace(gf=found.gf - slide.pull, gs=found.gs - slide.pull @ along)
 
-    def _of_points(self, h: Array, g: Array, s: Array) -> Moments:
+    def _of_points(self, h: Array, g: Array, s: Array) -> Expectations:
         p = s.shape[1]
-        return Moments(
+        return Expectations(
             h=jnp.einsum("c,ci->i", self.weights, h),
             gf=jnp.einsum("c,ci,cj->ij", self.weights, g, jnp.asarray(self.reach)),
             gs=jnp.einsum("c,ci,cj->ij", self.weights, g, s),
@@ -162,11 +162,11 @@ class Points(NamedTuple):
             slides=jnp.concatenate([now.slides, slides[None]]),
         )
 
-    def pushes(self, M: Array, background: Array) -> tuple[Array, Moments]:
+    def pushes(self, M: Array, background: Array) -> tuple[Array, Expectations]:
         """Whether (wall, neuron) slides, and how the moments change with its fraction."""
         s, now = jnp.asarray(self.coefficients) @ M.T, self.slide(M, background)
 
-        def push(sides: Array, i: Array) -> Moments:
+        def push(sides: Array, i: Array) -> Expectations:
             mine = jnp.arange(s.shape[1]) == i
             jump = jnp.where(mine, sides[:, None] * (now.above - now.below), 0.0)
             return self._of_points(jnp.zeros((len(s), 0)), jump, s)

@@ -1,0 +1,111 @@
+"""The data law of teacher-student problems: isotropic inputs, labels from a few projections."""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Key
+from numpy.typing import ArrayLike
+
+from sgdlimits import _validate
+from sgdlimits.data.base import AbstractDataLaw, Matrix
+
+#: (f, z) -> label of one sample: projections f = F X (directions,), z ~ N(0, 1) a scalar.
+LabelFunction = Callable[[Array, Array], Array]
+
+
+class Teacher(AbstractDataLaw):
+    """X ~ N(0, I), label y = label(f, z) with f = F X and z ~ N(0, 1): any teacher, any noise.
+
+    Args:
+        label: (f, z) -> a number or a vector, written for one sample in JAX; f has shape
+            (directions,), z is a scalar. ``lambda f, z: jnp.sign(f[0] + 0.5 * z)`` has noisy signs.
+        gram: G = F Fᵀ of the teacher's rows, symmetric positive definite; default: one row of
+            norm 1.
+
+    Raises:
+        TypeError, ValueError: for a label that is no function of (f, z), or a bad Gram matrix.
+
+    Source: Gardner and Derrida (1989); Saad and Solla (1995). Exact.
+    """
+
+    label_function: LabelFunction
+    gram: Matrix = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    scalar: bool = eqx.field(static=True)
+
+    draws_classes: ClassVar = False
+
+    def __init__(self, label: LabelFunction, *, gram: ArrayLike | Matrix | None = None):
+        if not callable(label):
+            raise TypeError(f"label={label!r}: expected a function (f, z) -> label.")
+        self.label_function = label
+        self.gram = _validate.gram("gram", np.eye(1) if gram is None else gram)
+        shape = _label_shape(label, len(self.gram))
+        if len(shape) > 1:
+            raise ValueError(f"label: gives shape {shape} for one sample, expected () or (n,).")
+        self.scalar = shape == ()
+        self.outputs = math.prod(shape)
+
+    @property
+    def coefficients(self) -> Matrix:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """One class, at the origin."""
+        return ((0.0,) * self.directions,)
+
+    @property
+    def noiseless(self) -> tuple[bool, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Inputs have noise."""
+        return (False,)
+
+    @property
+    def label_noises(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """z."""
+        return 1
+
+    @property
+    def labels_see_fields(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """They are functions of f and z."""
+        return True
+
+    @property
+    def deviations(self) -> Float[Array, " classes"]:
+        """1."""
+        return jnp.ones(1)
+
+    @property
+    def weights(self) -> Float[Array, " classes"]:
+        """1."""
+        return jnp.ones(1)
+
+    def label(
+        self, c: Integer[Array, ""], f: Float[Array, " directions"], z: Float[Array, " noises"]
+    ) -> Float[Array, " outputs"]:
+        """The teacher's."""
+        y = jnp.asarray(self.label_function(f, z[0]))
+        return y[None] if self.scalar else y
+
+    def sample(
+        self, key: Key[Array, ""], frame: Float[Array, "directions dim"], dtype: Any
+    ) -> tuple[Float[Array, " dim"], Float[Array, " outputs"]]:
+        """One sample (X, y) in R^dim."""
+        key_x, key_z = jax.random.split(key)
+        x = jax.random.normal(key_x, frame.shape[1:], dtype)
+        # Both the preactivations and the update need x: without the barrier it is drawn twice.
+        x = jax.lax.optimization_barrier(x)
+        z = jax.random.normal(key_z, (), dtype)
+        return x, self.label(jnp.zeros((), int), frame @ x, z[None]).astype(dtype)
+
+
+def _label_shape(label: LabelFunction, directions: int) -> tuple[int, ...]:
+    f, z = jax.ShapeDtypeStruct((directions,), float), jax.ShapeDtypeStruct((), float)
+    try:
+        return jax.eval_shape(lambda f, z: jnp.asarray(label(f, z), float), f, z).shape
+    except Exception as error:
+        raise ValueError(
+            f"label: failed at f of shape ({directions},) and a scalar z (it must be written in "
+            f"JAX): {error}"
+        ) from error

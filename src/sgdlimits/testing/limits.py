@@ -1,0 +1,189 @@
+"""The limit: moments of a step tend to drift and diffusion, which obey what they are made of."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from sgdlimits._tracing import dynamic
+from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.engines.ode import ODE
+from sgdlimits.limits.effective_dynamics import effective_dynamics
+from sgdlimits.limits.flow import default_tolerances
+from sgdlimits.limits.vector_field import drift_vector
+from sgdlimits.process.process import Process
+from sgdlimits.simulation.simulate import simulate
+from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.testing.one_step import TENDING_DIMS, Fields, all_fields
+from sgdlimits.testing.report import Row, difference
+from sgdlimits.testing.subject import TIME, Subject
+
+_ROUNDING = 1e-9
+_NEXT_ORDER = 1.5  # how much dim * error may still grow, when it has all but converged
+_ODE_DIM, _SOLVED = 10_000, 16
+
+
+def limits(subject: Subject) -> list[Row]:
+    """Everything about drift and diffusion that holds without drawing a sample."""
+    process, found = subject.process, all_fields(subject.process, subject)
+    rows = [_parts(found), _step(subject, found)]
+    if process.algorithm.batch > 1:
+        rows.append(_batch(subject, found))
+    if subject.has_moments:
+        rows.append(_tending(subject, found))
+    if process.model.has_jacobian and not process.model.moments_are_estimates:
+        rows.append(_derivative(subject))
+        if process.model.has_risk and process.model.kernel == "rows":
+            rows.append(_risk(subject))
+    return [*rows, *_ode(subject)]
+
+
+def _relative(found: Array | np.ndarray, expected: Array | np.ndarray) -> float:
+    """Largest difference, in units of the largest number (or of 1, if that is larger)."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
+
+
+def _parts(found: Fields) -> Row:
+    away = _relative(found.drift, found.corrector - found.population)
+    return difference("drift", "corrector - population drift", away, _ROUNDING)
+
+
+def _step(subject: Subject, found: Fields) -> Row:
+    process = subject.process
+    halved = eqx.tree_at(lambda p: p.algorithm.step, process, float(process.algorithm.step) / 2)
+    half = all_fields(halved, subject)
+    away = max(
+        _relative(2 * half.corrector, found.corrector),
+        _relative(half.population, found.population),
+    )
+    return difference("corrector", "twice that at half the step", away, _ROUNDING)
+
+
+@eqx.filter_jit
+def _corrector(process: Process, points: AbstractStatistics, time: Float[Array, ""]) -> Array:
+    return jax.lax.map(lambda u: process.corrector(u, time).vector, points)
+
+
+def _batch(subject: Subject, found: Fields) -> Row:
+    """A batch inflates as much as one sample does at a step that is shorter by its size."""
+    process = subject.process
+    algorithm = process.algorithm
+    step = float(algorithm.step) / algorithm.batch
+    single = Process(process.model, dataclasses.replace(algorithm, step=step, batch=1))
+    alone = _corrector(dynamic(single), subject.points, jnp.asarray(TIME))
+    away = _relative(found.corrector, alone)
+    return difference("corrector of a batch", "one sample, step/batch", away, _ROUNDING)
+
+
+def _tending(subject: Subject, found: Fields) -> Row:
+    """How much more slowly than 1/dim the moments tend to the limit; 1 if exactly so."""
+    assert found.mean is not None
+    assert found.covariance is not None
+    factor = np.asarray(found.factor)
+    diffusion = factor @ np.swapaxes(factor, 1, 2)
+    first, growth = len(found.mean[0]) - len(TENDING_DIMS), []
+    errors = []
+    for index, dim in enumerate(TENDING_DIMS):
+        delta = float(subject.process.delta(dim))
+        mean = np.asarray(found.mean)[:, first + index] / delta
+        covariance = np.asarray(found.covariance)[:, first + index] * dim / delta
+        errors.append(
+            [
+                np.abs(mean - np.asarray(found.drift)).max(),
+                np.abs(covariance - diffusion).max(),
+            ]
+        )
+    scale = [max(1.0, np.abs(x).max()) for x in (np.asarray(found.drift), diffusion)]
+    for before, after, size in zip(errors[0], errors[-1], scale, strict=True):
+        wanted = before * TENDING_DIMS[0] / TENDING_DIMS[-1]
+        # Differences of numbers of order delta, divided by it, have lost digits.
+        growth.append(max(0.0, after - 1e-8 * size) / max(wanted, 1e-12 * size))
+    compared = f"drift and diffusion, dim {TENDING_DIMS[0]} to {TENDING_DIMS[-1]}"
+    name = "moments' growth over 1/dim"
+    return difference(name, compared, max(growth), _NEXT_ORDER)
+
+
+@eqx.filter_jit
+def _slopes(
+    process: Process, y: Float[Array, " n"], steps: Float[Array, " n"], time: Float[Array, ""]
+) -> tuple[Array, Array]:
+    """Jacobian of the drift, and its difference quotients."""
+    field = lambda y: drift_vector(process, y, time)  # noqa: E731
+    ahead = y + jnp.concatenate([jnp.diag(steps), -jnp.diag(steps)])
+    both = jax.lax.map(field, ahead)
+    n = len(y)
+    return jax.jacfwd(field)(y), ((both[:n] - both[n:]) / (2 * steps[:, None])).T
+
+
+def _derivative(subject: Subject) -> Row:
+    """At the first point, where it is inside the domain."""
+    y = subject.points.vector[0]
+    steps = jnp.full(len(y), 1e-5)
+    found, expected = _slopes(dynamic(subject.process), y, steps, jnp.asarray(TIME))
+    return difference("derivative of the drift", "finite differences",
+                      _relative(found, expected), 1e-5)  # fmt: skip
+
+
+@eqx.filter_jit
+def _driven(
+    process: Process, points: AbstractStatistics, frame: Float[Array, "r dim"], key: Array
+) -> tuple[Array, Array, Array, Array]:
+    """At each point: population drift, J grad(risk), J theta, and the drift's error."""
+
+    def at(inputs: tuple[AbstractStatistics, Array]) -> tuple[Array, Array, Array, Array]:
+        u, key = inputs
+        parameters: PyTree = process.lift(key, u, frame)
+        seen = lambda x: process.statistics(x, frame)  # noqa: E731
+        gradient = jax.grad(lambda x: process.model.risk(seen(x)))(parameters)
+        vector = lambda x: seen(x).vector  # noqa: E731
+        along = [jax.jvp(vector, (parameters,), (x,))[1] for x in (gradient, parameters)]
+        error = process.drift_error(u).vector
+        return process.population_drift(u).vector, *along, error
+
+    return jax.lax.map(at, (points, jax.random.split(key, len(points.vector))))
+
+
+def _risk(subject: Subject) -> Row:
+    """Without schedules, rules or spheres: f = J grad(risk) + ridge J theta, for some ridge."""
+    process = subject.process
+    plain = Process(process.model, OnlineSGD(step=float(process.algorithm.step)))
+    frame = plain.frame(subject.dim)
+    key = jax.random.key(subject.seed)
+    found = (np.asarray(x) for x in _driven(dynamic(plain), subject.points, frame, key))
+    f, driven, radial, error = found
+    ridge = float(np.sum((f - driven) * radial) / max(np.sum(radial * radial), 1e-300))
+    allowed = 1e-6 + 10 * error.max() / max(1.0, np.abs(f).max())
+    away = _relative(driven + ridge * radial, f)
+    return difference("gradient of the risk", f"population drift, ridge {ridge:.3g}", away, allowed)
+
+
+def _ode(subject: Subject) -> list[Row]:
+    """The engine is ``solve``, and leaves every point along the drift."""
+    process, points = subject.process, subject.points
+    # As many as the engine solves together: one compiled program for both.
+    points = points[np.arange(_SOLVED) % subject.count]
+    steps = 50
+    delta = float(process.delta(_ODE_DIM))
+    dataset = simulate(
+        process.model, process.algorithm, ODE(), dim=_ODE_DIM, time=2 * steps * delta,
+        runs=_SOLVED, initial=points, record=3,
+    )  # fmt: skip
+    names = points.dims
+    found = type(points)(**{name: jnp.asarray(dataset[name].values) for name in names})
+    path = np.moveaxis(np.asarray(found.vector), 1, 0)
+    eff = effective_dynamics(process.model, process.algorithm)
+    solved = np.asarray(eff.solve(points, dataset["time"].values).vector)
+    rough = max(default_tolerances(process.model))
+    drift = np.asarray(all_fields(process, subject, 0.0).drift)
+    leaving = (4 * path[1] - 3 * path[0] - path[2]) / (2 * steps * delta)
+    limit = 2e-3 + 10 * rough / (steps * delta)
+    return [
+        difference("ODE engine", "solve", _relative(path, solved), 100 * rough),
+        difference("ODE engine's first steps", "drift", _relative(leaving[: subject.count], drift), limit),
+    ]
+
+
