@@ -105,7 +105,7 @@ def _describe_globals(
     Of this package the version is part of the inputs. Attributes may have the name of a global that
     is not read at all, so what cannot be described is left out.
     """
-    if function.__module__.startswith(__name__.partition(".")[0] + "."):
+    if (function.__module__ or "").startswith(__name__.partition(".")[0] + "."):
         return {}
     described = {}
     for name, value in values.items():

@@ -1,11 +1,13 @@
 """Drift, corrector and noise of spiked tensors against derivations from the loss itself."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.process.row_kernel import Batch
 from tests.helpers import random_rotation
 from tests.models import worked_examples
 
@@ -15,6 +17,12 @@ _MODELS = [(2, 1.3, 0.0), (2, 0.7, 0.4), (3, 3.5, 0.0), (3, 2.0, 0.7)]
 def _tensor(x, order):
     letters = "abcdef"[:order]
     return jnp.einsum(",".join(letters) + "->" + letters, *[x] * order)
+
+
+@eqx.filter_jit
+def _step(model, sgd, x, frame, z):
+    """One step on given noise."""
+    return sl.Process(model, sgd).step_on(x, frame, Batch(z, jnp.zeros(0)), 0.0)
 
 
 def _population_loss(model, v):
@@ -78,7 +86,8 @@ def test_the_default_gradient_noise_has_the_covariance_of_the_literal_one(order)
     dim, model, sgd = 5, sl.SpikedTensor(order=order, snr=1.0), sl.OnlineSGD(step=0.7)
     x = jax.random.normal(jax.random.key(0), (dim,))
     frame = model.frame(dim)
-    matrix = jax.jacfwd(lambda z: model.step_with_normals(x, frame, z, sgd))(jnp.zeros(dim))
+    step = lambda z: _step(model, sgd, x, frame, z)  # noqa: E731
+    matrix = jax.jacfwd(step)(jnp.zeros(dim))
     literal = 2 * sgd.delta(dim) * jax.jacrev(lambda x: _tensor(x, order))(x).reshape(-1, dim)
     np.testing.assert_allclose(matrix @ matrix.T, literal.T @ literal, rtol=1e-12, atol=1e-14)
 
@@ -110,11 +119,9 @@ def test_a_step_with_the_same_noise_does_not_see_rotations(order):
     keys = jax.random.split(jax.random.key(0), 2)
     x, z = 0.3 * jax.random.normal(keys[0], (dim,)), jax.random.normal(keys[1], (dim,))
     frame = model.frame(dim)
-    plain = model.statistics(model.step_with_normals(x, frame, z, sgd), frame)
+    plain = model.statistics(_step(model, sgd, x, frame, z), frame)
     turned = frame @ rotation
-    other = model.statistics(
-        model.step_with_normals(x @ rotation, turned, z @ rotation, sgd), turned
-    )
+    other = model.statistics(_step(model, sgd, x @ rotation, turned, z @ rotation), turned)
     np.testing.assert_allclose(other.vector, plain.vector, rtol=1e-12)
 
 
