@@ -125,7 +125,7 @@ class GaussianMixture(AbstractDataLaw):
         """The same mixture with another snr, the same in every class."""
         return GaussianMixture(
             np.array(self.coefficients),
-            self.labels,
+            self.labels if callable(self.labels) else np.array(self.labels),
             gram=np.array(self.gram),
             probabilities=np.array(self.probabilities),
             snr=snr,

@@ -23,8 +23,8 @@ from sgdlimits.spectra.flat_nodes import flat_nodes
 from sgdlimits.statistics.overlaps import Statistics
 
 _LOG2 = 12  # Sobol points of a scramble, where the model's rule does not fit
-# Nodes of noise that the model's own rule leaves to a formula. Exact to degree 5: squares of squared
-# losses' weights have degree 4.
+# Nodes of noise that the model's own rule leaves to a formula. Exact to degree 5: the squares of a
+# squared loss's weights have degree 4.
 _HERMITE = 3
 
 

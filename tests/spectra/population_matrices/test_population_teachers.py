@@ -87,7 +87,7 @@ def _hessian_of_the_risk(model, given, frame):
                              (squares(), 1e-11), (relu(), 3e-4)]
 )  # fmt: skip
 def test_it_is_the_hessian_of_the_closed_form_of_the_risk(model, tolerance):
-    """With the surface term, which only ReLU has; the risk knows of no nodes, whose error is left."""
+    """With the surface term, which only ReLU has. Up to the error of nodes: the risk has none."""
     dim = 5
     given, frame = _small(model, dim, seed=3), model.frame(dim)
     expected = _hessian_of_the_risk(model, given, frame)
@@ -113,7 +113,7 @@ def test_a_teacher_that_ignores_the_frame_is_a_mixture_of_one_class():
     network = sl.Network(lambda v, s: jnp.sum(v * jnp.tanh(s)), width=2)
     loss = lambda output, y: (output - y[0]) ** 2 / 2  # noqa: E731
     laws = sl.Teacher(lambda f, z: 0.7 + 0.0 * z), sl.GaussianMixture([[0.0]], [0.7])
-    rules = QuasiMonteCarlo(4, 16, replicates=4), TruncatedGauss(2, 16)
+    rules = QuasiMonteCarlo(4, 16, replicates=4), TruncatedGauss(2, 32)
     teacher, mixture = (
         sl.MultiIndexModel(data=law, network=network, loss=loss, rule=rule)
         for law, rule in zip(laws, rules, strict=True)
@@ -122,7 +122,7 @@ def test_a_teacher_that_ignores_the_frame_is_a_mixture_of_one_class():
     for block in blocks(teacher):
         for kind in ("hessian", "gradient"):
             one, other = (spectra.population(m, u, block, kind).inner for m in (teacher, mixture))
-            np.testing.assert_allclose(one, other, atol=3e-3)  # of Sobol points
+            np.testing.assert_allclose(one, other, atol=1e-3)  # of Sobol points
 
 
 @pytest.mark.parametrize("kind", ["hessian", "gradient"])

@@ -20,6 +20,7 @@ from jaxtyping import Array
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.labelled_nodes import LabelledNodes, labelled_nodes, seen_rows
+from sgdlimits.spectra.population_matrices.span import lower_orthonormal
 
 _SIDE = 1e-9  # distance from a kink at which its one-sided values are taken
 
@@ -69,9 +70,8 @@ def surface(
 def _lower(beside: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """beside = L O, L lower triangular and O orthonormal rows that are orthogonal to t."""
     complement = np.linalg.svd(t[None, :])[2][1:]
-    Q, R = np.linalg.qr((beside @ complement.T).T)
-    sign = np.where(np.diagonal(R) < 0, -1.0, 1.0)
-    return R.T * sign, (Q * sign).T @ complement
+    L, O = lower_orthonormal(beside @ complement.T)  # noqa: E741
+    return L, O @ complement
 
 
 @eqx.filter_jit

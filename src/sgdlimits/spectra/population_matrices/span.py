@@ -7,6 +7,8 @@ from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.blocks import of_parameters, of_statistics
 from sgdlimits.statistics.overlaps import Statistics
 
+_INDEPENDENT = 1e-12  # relative size of what is left of a row, below which it is rounding
+
 
 def span_coordinates(
     model: MultiIndexModel, given: object, frame: Array | None
@@ -42,7 +44,21 @@ def _lower_root(matrix: np.ndarray) -> np.ndarray:
 
 
 def lower_orthonormal(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T = L O with L lower triangular, its diagonal at least 0, and orthonormal rows of O."""
-    Q, R = np.linalg.qr(T.T)
-    sign = np.where(np.diagonal(R) < 0, -1.0, 1.0)
-    return R.T * sign, (Q * sign).T
+    """T = L O with L lower triangular, its diagonal at least 0, and orthonormal rows of O.
+
+    A row that depends on those before it has a zero column in L, so that no later row gets its kink
+    in a coordinate that has none of its own. T has at most as many rows as columns.
+    """
+    O = np.zeros(T.shape)  # noqa: E741
+    for i, row in enumerate(T):
+        rest = row
+        for _ in range(2):  # twice: orthogonal to rounding
+            rest = rest - (O @ rest) @ O
+        size = np.linalg.norm(rest)
+        if size > _INDEPENDENT * np.linalg.norm(row):
+            O[i] = rest / size
+    L = np.tril(T @ O.T)
+    free = np.flatnonzero(~O.any(axis=1))
+    beyond = np.linalg.svd(O)[2][len(T) - len(free) :]
+    O[free] = beyond[: len(free)]
+    return L, O
