@@ -4,7 +4,6 @@
     python docs/build_gallery.py --force    # everything again
     python docs/build_gallery.py --full     # the papers' own sizes
     python docs/build_gallery.py bgj-1      # some figures only
-    python docs/build_gallery.py --sample   # a few figures afresh, elsewhere: do they still pass?
     python docs/build_gallery.py --pages    # only the pages of the figures that are there
 
 Writes docs/gallery/ID/ (figure, checks, data) and docs/gallery/ID.md. Figures and their checks are
@@ -16,14 +15,11 @@ import argparse
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from sgdlimits.reproduce.registry import ENTRIES, Entry
 
 GALLERY = Path(__file__).parent / "gallery"
-#: One figure of each kind that is quick to make.
-SAMPLE = ("bgj-1", "bgj-spiked-phase", "dimfree-timescales", "mediocrity-4", "spectra-bulk")
 
 
 def is_made(identifier: str) -> bool:
@@ -32,12 +28,12 @@ def is_made(identifier: str) -> bool:
     return all((folder / name).is_file() for name in ("figure.png", "checks.md"))
 
 
-def reproduce(identifier: str, size: str, gallery: Path = GALLERY) -> bool:
+def reproduce(identifier: str, size: str) -> bool:
     """Run ``sgdlimits reproduce`` into the gallery; False if it failed or a check did."""
-    if not (gallery / identifier / "reproduction.json").exists():
-        shutil.rmtree(gallery / identifier, ignore_errors=True)  # nothing there to resume
+    if not (GALLERY / identifier / "reproduction.json").exists():
+        shutil.rmtree(GALLERY / identifier, ignore_errors=True)  # nothing there to resume
     command = [sys.executable, "-c", "from sgdlimits.cli import main; main()"]
-    command += ["reproduce", identifier, size, "--out", str(gallery / identifier)]
+    command += ["reproduce", identifier, size, "--out", str(GALLERY / identifier)]
     print(f"== sgdlimits reproduce {identifier} {size}", flush=True)
     return subprocess.run(command, check=False).returncode == 0
 
@@ -64,21 +60,17 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", metavar="ID", help="figures; default: all")
     parser.add_argument("--force", action="store_true", help="make again what is there")
     parser.add_argument("--full", action="store_true", help="the papers' own sizes")
-    parser.add_argument("--sample", action="store_true", help="a few figures, kept nowhere")
     parser.add_argument("--pages", action="store_true", help="make no figures")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.ids) - ENTRIES.keys())
     if unknown:
         parser.error(f"unknown {', '.join(unknown)}; expected some of {', '.join(ENTRIES)}")
     failed = []
-    if arguments.sample:
-        with tempfile.TemporaryDirectory() as folder:
-            failed = [name for name in SAMPLE if not reproduce(name, "--quick", Path(folder))]
     for identifier in arguments.ids or ENTRIES:
         if arguments.force:
             shutil.rmtree(GALLERY / identifier, ignore_errors=True)
         if not is_made(identifier):
-            if arguments.sample or arguments.pages:
+            if arguments.pages:
                 continue
             if not reproduce(identifier, "--full" if arguments.full else "--quick"):
                 failed.append(identifier)

@@ -9,6 +9,7 @@ import pkgutil
 import pytest
 
 import tests.cases
+from sgdlimits.testing.check import GROUPS
 from tests.cases.case import Case
 
 _FILES = sorted(file.name for file in pkgutil.iter_modules(tests.cases.__path__))
@@ -20,7 +21,20 @@ CASES: list[Case] = [
     for case in importlib.import_module(f"tests.cases.{name}").CASES
 ]
 
-every_case = pytest.mark.parametrize(
-    "case",
-    [pytest.param(c, id=c.id, marks=pytest.mark.slow if c.slow else ()) for c in CASES],
-)
+
+def _slow(case: Case, group: str) -> bool:
+    return case.slow or (group == "seeds" and not case.engines)
+
+
+#: All of a case follow each other: they share its draws and its compiled programs.
+every_contract = pytest.mark.parametrize(
+    ("case", "group"),
+    [
+        pytest.param(
+            case, group, id=f"{case.id}-{group}",
+            marks=pytest.mark.slow if _slow(case, group) else (),
+        )
+        for case in CASES
+        for group in GROUPS
+    ],
+)  # fmt: skip

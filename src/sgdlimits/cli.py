@@ -3,13 +3,18 @@
 Heavy imports happen inside the commands, so that ``--help`` answers at once.
 """
 
+import time
+import traceback
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from sgdlimits import __version__
+
+if TYPE_CHECKING:
+    from sgdlimits.reproduce.workspace import Form
 
 app = typer.Typer(
     help="What online SGD does in high dimension, and what its limit is.",
@@ -68,38 +73,70 @@ def reproduce(
 ) -> None:
     """Make a figure of the papers, its data, and a table of checks.
 
-    Exit status 1 when a check fails. An interrupted call resumes where it was.
+    Exit status 1 when a check fails. An interrupted call resumes where it was. With 'all', a figure
+    that cannot be made does not stop the others, and a table of verdicts ends the output.
     """
     from sgdlimits.reproduce.registry import ENTRIES
 
-    identifiers = list(ENTRIES) if identifier == "all" else [identifier]
-    failed = 0
-    for name in identifiers:
-        folder = out or Path("out") / f"{name}-{'full' if full else 'quick'}"
-        folder = folder / name if out and identifier == "all" else folder
-        failed += _reproduce_one(name, folder, full, seed)
-    if failed:
-        raise typer.Exit(Exit.FAILED_CHECK)
-
-
-def _reproduce_one(name: str, folder: Path, full: bool, seed: int) -> int:
-    from sgdlimits.reproduce.registry import ENTRIES
-
-    if name not in ENTRIES:  # before the heavy imports: a typing error should answer at once
-        _refuse(f"id={name!r}: expected one of {', '.join(ENTRIES)}, all.")
-    from sgdlimits.reproduce.workspace import reproduce
-
-    typer.echo(f"{name}: {ENTRIES[name].title}")
+    # Before the heavy imports: a typing error should answer at once.
+    if identifier not in ENTRIES and identifier != "all":
+        _refuse(f"id={identifier!r}: expected one of {', '.join(ENTRIES)}, all.")
+    form: Form = "full" if full else "quick"
     try:
-        checks = reproduce(name, folder, full=full, seed=seed)
+        if identifier == "all":
+            folders = {name: out / name if out else _folder(name, form) for name in ENTRIES}
+            passed = _reproduce_all(folders, form, seed)
+        else:
+            passed = not _reproduce_one(identifier, out or _folder(identifier, form), form, seed)
     except (ValueError, TypeError, OSError) as error:
         _refuse(str(error))
     except KeyboardInterrupt:
         _interrupted()
+    if not passed:
+        raise typer.Exit(Exit.FAILED_CHECK)
+
+
+def _folder(name: str, form: "Form") -> Path:
+    return Path("out") / f"{name}-{form}"
+
+
+def _reproduce_one(name: str, folder: Path, form: "Form", seed: int) -> list[str]:
+    """Make one figure; returns what failed."""
+    from sgdlimits.reproduce.registry import ENTRIES
+    from sgdlimits.reproduce.workspace import reproduce
+
+    typer.echo(f"{name}: {ENTRIES[name].title}")
+    _, checks = reproduce(name, folder, form=form, seed=seed)
     for check in checks:
         typer.echo(f"  {'pass' if check.passed else 'FAIL'}  {check.quantity}")
     typer.echo(f"  -> {folder / 'figure.png'}, {folder / 'checks.md'}")
-    return sum(not check.passed for check in checks)
+    return [f"{check.quantity}: {check.rule}" for check in checks if not check.passed]
+
+
+def _reproduce_all(folders: dict[str, Path], form: "Form", seed: int) -> bool:
+    """Make every figure, and say in the end how long each took and what failed."""
+    import jax
+
+    from sgdlimits.randomness.streams import check_seed
+
+    check_seed(seed)
+    rows: list[str] = []
+    failures: list[str] = []
+    for name, folder in folders.items():
+        start = time.perf_counter()
+        try:
+            failed, verdict = _reproduce_one(name, folder, form, seed), "FAIL"
+        except Exception as error:  # of this figure; the others may be well
+            traceback.print_exc()
+            failed, verdict = [f"{type(error).__name__}: {error}"], "ERROR"
+        seconds = time.perf_counter() - start
+        rows.append(f"{name:<20} {seconds:7.1f} s  {verdict if failed else 'pass'}")
+        failures += [f"{name}: {what}" for what in failed]
+        jax.clear_caches()  # a figure's programs are of little use to the next, and add up
+    typer.echo("\n" + "\n".join(rows))
+    for failure in failures:
+        typer.echo(f"failed: {failure}", err=True)
+    return not failures
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+# Arguments of ``simulate`` that are numbers, strings or lists.
 _KEYS = ("engine", "dim", "time", "runs", "seed", "record", "first_run", "dtype", "literal", "dt")
 _TABLES = ("model", "algorithm", "initial")
 _REQUIRED = ("model", "dim", "time")
@@ -15,7 +16,8 @@ def read(path: str | Path) -> dict[str, Any]:
     """Keyword arguments of ``simulate`` from a TOML file.
 
     The file has the scalar arguments of ``simulate`` at top level, a table ``model`` with ``type``
-    and the model's arguments, and optionally tables ``algorithm`` and ``initial``.
+    and the model's arguments, and optionally tables ``algorithm`` and ``initial``. ``engine`` is a
+    name, or a table with ``type`` and the engine's options.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -34,6 +36,7 @@ def read(path: str | Path) -> dict[str, Any]:
 def parse(table: Mapping[str, Any]) -> dict[str, Any]:
     """Keyword arguments of ``simulate`` from the tables of a configuration file."""
     from sgdlimits.algorithms.online_sgd import OnlineSGD
+    from sgdlimits.engines.table import ENGINES
     from sgdlimits.models import MODELS
 
     for key in table:
@@ -45,24 +48,31 @@ def parse(table: Mapping[str, Any]) -> dict[str, Any]:
     for key in _TABLES:
         if not isinstance(table.get(key, {}), Mapping):
             raise ValueError(f"{key}={table[key]!r}: expected a table [{key}].")
-    fields = dict(table["model"])
-    kind = fields.pop("type", None)
-    if kind not in MODELS:
-        raise ValueError(f"model.type={kind!r}: expected one of {', '.join(MODELS)}.")
     arguments = {key: table[key] for key in _KEYS if key in table}
-    arguments["model"] = _build("model", MODELS[kind], fields)
+    arguments["model"] = _build_one_of("model", MODELS, table["model"])
     arguments["sgd"] = _build("algorithm", OnlineSGD, table.get("algorithm", {}))
+    if isinstance(table.get("engine"), Mapping):
+        arguments["engine"] = _build_one_of("engine", ENGINES, table["engine"])
     if "initial" in table:
         statistics = arguments["model"].statistics_class
         arguments["initial"] = _build("initial", statistics, table["initial"])
     return arguments
 
 
+def _build_one_of(
+    name: str, kinds: Mapping[str, Callable[..., Any]], fields: Mapping[str, Any]
+) -> Any:
+    kind = fields.get("type")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise ValueError(f"{name}.type={kind!r}: expected one of {', '.join(kinds)}.")
+    return _build(name, kinds[kind], {key: fields[key] for key in fields if key != "type"})
+
+
 def _build(name: str, kind: Callable[..., Any], fields: Mapping[str, Any]) -> Any:
     known = list(inspect.signature(kind).parameters)
     for key in fields:
         if key not in known:
-            raise ValueError(f"{name}.{key}: unknown key; expected {', '.join(known)}.")
+            raise ValueError(f"{name}.{key}: unknown key; expected {', '.join(known) or 'none'}.")
     try:
         return kind(**fields)
     except TypeError as error:

@@ -1,45 +1,23 @@
-"""Spiked matrices and tensors."""
+"""Spiked matrices and tensors: batches, ridges, the sphere, orders."""
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-
-from sgdlimits import OnlineSGD, SpikedStatistics, SpikedTensor
-from sgdlimits.models.spiked_tensor import _ChainNoise
+import sgdlimits as sl
 from tests.cases.case import Case
 
-
-class MeanChiSquare(SpikedTensor):
-    """A chain that forgets the fluctuations of the noise outside the plane of x and v."""
-
-    def chain_noise(self, key: Any, steps: int, constants: Any) -> _ChainNoise:
-        noise = super().chain_noise(key, steps, constants)
-        mean = jnp.broadcast_to(constants.mean, jax.eval_shape(lambda: noise.chi_square).shape)
-        return noise._replace(chi_square=mean)
+# The literal sample of a tensor has dim^order entries, and its gradient heavy tails.
+_POINTS = sl.SpikedStatistics([0.45, -0.3, 0.0, 0.7], [0.36, 0.8, 1.0, 0.0])
 
 
-def _spiked(name, order, snr, ridge, step, time, steps, small_dims=(2, 3, 12)) -> Case:
-    points = SpikedStatistics([0.45, -0.3, 0.0, 0.7, 0.0], [0.36, 0.8, 1.0, 0.0, 0.0])
-    arguments = {"order": order, "snr": snr, "ridge": ridge}
-    return Case(
-        name,
-        SpikedTensor(**arguments),
-        OnlineSGD(step=step),
-        points,
-        small_dims,
-        60,
-        time,
-        steps,
-        # With x along the spike the noise makes all of r2, and none of it is linear.
-        SpikedStatistics(0.7, 0.0),
-        MeanChiSquare(**arguments),
-    )
+def _spiked(name, order, snr, ridge, sgd, **options) -> Case:
+    return Case(name, sl.SpikedTensor(order=order, snr=snr, ridge=ridge), sgd, _POINTS, **options)
 
 
 CASES = [
-    _spiked("matrix", 2, 1.2, 0.0, 1.0, 0.5, 30),
-    _spiked("matrix-ridge", 2, 2.0, 0.3, 0.6, 0.5, 30),
-    _spiked("cubic-ridge", 3, 4.0, 0.2, 0.3, 0.2, 12),
-    _spiked("quartic", 4, 5.0, 0.0, 0.2, 0.2, 8, (2, 3, 6)),
-]
+    _spiked("matrix-ridge-batch", 2, 2.0, 0.3, sl.OnlineSGD(step=0.6, batch=3), engines=True),
+    _spiked("cubic-ridge", 3, 4.0, 0.2, sl.OnlineSGD(step=0.3)),
+    Case(
+        "matrix-sphere", sl.SpikedTensor(snr=2.0), engines=True,
+        sgd=sl.OnlineSGD(step=0.6, spherical=True, schedule=sl.schedules.power(0.5)),
+    ),
+    _spiked("matrix", 2, 1.2, 0.0, sl.OnlineSGD(step=1.0), slow=True),
+    _spiked("quartic", 4, 5.0, 0.0, sl.OnlineSGD(step=0.1), slow=True),
+]  # fmt: skip

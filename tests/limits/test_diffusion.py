@@ -71,7 +71,7 @@ def _noiseless(model, sgd, start, dt):
     path = DiffusionPath(WeakNoiseDiffusion(sl.Process(model, sgd), 1e30))
     state = start.vector
     for _ in range(round(0.5 / dt)):
-        state = path.step(state, jnp.zeros(2), jnp.asarray(dt))
+        state = path.step(state, jnp.zeros(2), jnp.zeros(()), jnp.asarray(dt))
     return np.asarray(state)
 
 

@@ -125,7 +125,11 @@ def test_gaussian_is_the_law_of_sampled_paths():
     mean, covariance = limit.gaussian(start, paths["time"].values)
     np.testing.assert_allclose(paths["r2"][0], mean.r2, rtol=1e-6)
     z = [
-        moment_z_scores(paths["m"].values[:, [i]], mean.vector[i, :1], covariance[i, :1, :1])
+        moment_z_scores(
+            paths["m"].values[:, [i]],
+            np.asarray(mean.vector[i, :1]),
+            np.asarray(covariance[i, :1, :1]),
+        )
         for i in (1, 2)
     ]
     assert np.abs(z).max() < z_limit(np.size(z))

@@ -209,7 +209,7 @@ def test_bad_committees_are_refused(change, message, as_users_run):
 def test_a_fixed_second_layer_has_no_rate():
     model = sl.phase_retrieval(2)
     with pytest.raises(
-        ValueError, match=r"second_layer_rate=0.5: Committee trains no second layer"
+        ValueError, match=r"second_layer_rate=0.5: Committee has no second layer that is trained"
     ):
         sl.effective_dynamics(model, sl.OnlineSGD(second_layer_rate=0.5))
     assert model.template.v.shape == (0,)

@@ -91,15 +91,29 @@ def test_few_degrees_are_sums_of_squares(dof):
     np.testing.assert_allclose(law.from_normals(z), (np.asarray(z) ** 2).sum(0), rtol=1e-15)
 
 
+_DRAWS = 20_000
+_LAWS = [1, 2, 16, 17, 50, 10**3, 10**5, 10**7, 10**8]
+
+
+def _ks_score(samples: np.ndarray, dof: int) -> float:
+    return stats.kstest(samples, stats.chi2(dof).cdf).statistic * np.sqrt(len(samples))
+
+
 @pytest.mark.stat
-@pytest.mark.parametrize("dof", [1, 2, 16, 17, 50, 10**3, 10**5, 10**7, 10**8])
+@pytest.mark.parametrize("dof", _LAWS)
 def test_samples_follow_the_law(dof):
-    # KS of 20000 samples, 9 tests at 1e-4 each.
-    samples = np.asarray(ChiSquare(dof).sample(jax.random.key(dof), (20_000,)))
-    assert stats.kstest(samples, stats.chi2(dof).cdf).pvalue > 1e-4
-    # The wrong degrees of freedom are rejected: off by 4 % of a standard deviation.
-    shifted = samples + 0.04 * np.sqrt(2 * dof)
-    assert stats.kstest(shifted, stats.chi2(dof).cdf).pvalue < 1e-3
+    # KS, 9 tests at 1e-4 each.
+    samples = np.asarray(ChiSquare(dof).sample(jax.random.key(dof), (_DRAWS,)))
+    law, limit = stats.chi2(dof), stats.kstwobign.isf(1e-4)
+    assert _ks_score(samples, dof) < limit
+    # Samples that are off by a twelfth of a standard deviation are rejected with power 0.999: their
+    # distribution function is further away than the limit and the 0.999 quantile of the score of
+    # right samples together (triangle inequality).
+    shift = np.sqrt(2 * dof) / 12
+    x = law.ppf(np.linspace(1e-4, 1 - 1e-4, 1000))
+    distance = np.abs(law.cdf(x) - law.cdf(x - shift)).max() * np.sqrt(_DRAWS)
+    assert distance > limit + stats.kstwobign.isf(1e-3)
+    assert _ks_score(samples + shift, dof) > limit
 
 
 def test_no_degrees_of_freedom_is_zero():

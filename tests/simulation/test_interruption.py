@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
-from sgdlimits.simulation import simulate as module
+from sgdlimits.engines import Chain
 
 _MODEL = sl.SpikedTensor(snr=1.2)
 _OPTIONS = {"dim": 40, "time": 0.5, "runs": 600, "seed": 3, "record": 5}
@@ -16,17 +16,21 @@ class _Lanes:
 
     def __init__(self, monkeypatch, interrupt_at=None, after_records=2):
         self.calls = []
-        original = module.run_chain
+        original = Chain.prepare
 
-        def run_chain(model, sgd, dim, start, keys, steps, advanced):
-            self.calls.append(len(keys))
-            records = original(model, sgd, dim, start, keys, steps, advanced)
-            for count, record in enumerate(records):
-                if len(self.calls) - 1 == interrupt_at and count == after_records:
-                    raise KeyboardInterrupt
-                yield record
+        def prepare(engine, problem, lane):
+            run_lane = original(engine, problem, lane)
 
-        monkeypatch.setattr(module, "run_chain", run_chain)
+            def interrupted(start, numbers, advanced):
+                self.calls.append(len(numbers))
+                for count, record in enumerate(run_lane(start, numbers, advanced)):
+                    if len(self.calls) - 1 == interrupt_at and count == after_records:
+                        raise KeyboardInterrupt
+                    yield record
+
+            return interrupted
+
+        monkeypatch.setattr(Chain, "prepare", prepare)
 
 
 def test_what_was_recorded_is_in_the_exception(monkeypatch):

@@ -119,16 +119,17 @@ def test_the_last_state_is_that_of_the_last_step():
     import jax.numpy as jnp
 
     from sgdlimits.engines.path import BLOCK
+    from sgdlimits.process.process import Process
     from sgdlimits.randomness.streams import run_keys
 
-    ds = _run(runs=1, seed=5)
+    ds, process = _run(runs=1, seed=5), Process(_MODEL, _SGD)
     key = jax.random.fold_in(run_keys(5, "chain", jnp.array([0]))[0], 0)
-    noise = _MODEL.chain_noise(key, BLOCK, _MODEL.chain_constants(50))
-    u = sl.initial(_MODEL, 50, 1, seed=5)[0]
+    noise = process.chain_noise(key, BLOCK, process.chain_constants(50))
+    state = process.chain_state(sl.initial(_MODEL, 50, 1, seed=5)[0])
     for step in range(20):
-        u = _MODEL.chain_step(
-            u, jax.tree.map(lambda x, i=step: x[i], noise), _SGD, jnp.asarray(50.0)
-        )
+        one = jax.tree.map(lambda x, i=step: x[i], noise)
+        state = process.chain_step(state, one, jnp.asarray(50.0), step * process.delta(50))
+    u = process.chain_statistics(state)
     np.testing.assert_allclose(ds["m"].values[0, -1], float(u.m), rtol=1e-12)
     np.testing.assert_allclose(ds["r2"].values[0, -1], float(u.r2), rtol=1e-12)
 
@@ -154,7 +155,7 @@ def test_sgd_and_dim_have_sensible_defaults():
 def test_progress_adds_up_to_the_whole(engine, monkeypatch):
     from contextlib import contextmanager
 
-    from sgdlimits.simulation import simulate as module
+    from sgdlimits.simulation import ensemble as module
 
     told = []
 

@@ -118,8 +118,6 @@ def test_a_run_killed_while_writing_its_inputs_can_start_again(tmp_path):
 
 
 def test_a_kill_between_the_last_part_and_the_result_repeats_nothing(tmp_path, monkeypatch):
-    from sgdlimits.simulation import simulate as module
-
     folder = tmp_path / "run"
 
     def killed(self):
@@ -130,10 +128,13 @@ def test_a_kill_between_the_last_part_and_the_result_repeats_nothing(tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             sl.simulate(_MODEL, **_OPTIONS, out=folder)
 
-    def recomputed(*arguments):
-        raise AssertionError("a finished part was computed again")
+    def prepare(engine, problem, lane):
+        def recomputed(*arguments):
+            raise AssertionError("a finished part was computed again")
 
-    monkeypatch.setattr(module, "run_chain", recomputed)
+        return recomputed
+
+    monkeypatch.setattr(sl.engines.Chain, "prepare", prepare)
     dataset = sl.simulate(_MODEL, **_OPTIONS, out=folder)
     assert dataset.sizes["run"] == 3
 

@@ -26,6 +26,11 @@ from sgdlimits.statistics.base import AbstractStatistics
 _ALWAYS_NAMED = {"dtype": "float64", "literal": False, "dt": None}
 
 
+def optional_positive(name: str) -> Callable[[Any], float | None]:
+    """Converter of an option that is a number above 0, or None."""
+    return lambda value: None if value is None else _validate.positive(name, value)
+
+
 class Problem(NamedTuple):
     """What is simulated, whatever the engine; all of it is checked."""
 

@@ -13,11 +13,11 @@ from sgdlimits.process.lanes import LARGE
 
 _SIZES = (16, 64, LARGE)
 _SIZES_GPU = (256, 4096)
-# Numbers beside which calling an operation costs nothing, and that stay in the nearest cache.
-_VECTORS = 2**12
+# Numbers beside which calling an operation costs little.
+_VECTORS = 2**10  # most of a step is drawing its sample, which no lane makes cheaper
 _VECTORS_GPU = 2**19
 _EXPECTATIONS = 2**13
-_MOST_SOLUTIONS = 16  # beyond, runs wait for the one that takes the most steps
+_MOST_DIFFUSIONS, _MOST_SOLUTIONS = 8, 4  # one run alone should not wait for many
 
 
 def of_statistics(runs: int) -> int:
@@ -36,7 +36,7 @@ def of_diffusions(runs: int, numbers: int) -> int:
     """Lane for SDEs, whose coefficients at one state may be expectations over ``numbers``."""
     if numbers <= 1:  # formulas
         return of_statistics(runs)
-    return min(_fitting(_EXPECTATIONS, numbers), LARGE)
+    return min(_fitting(_EXPECTATIONS, numbers), _MOST_DIFFUSIONS)
 
 
 def of_solutions(numbers: int) -> int:

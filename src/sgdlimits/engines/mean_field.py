@@ -68,8 +68,8 @@ class MeanField(AbstractEngine):
         """Some dimension is left outside of the teacher's span."""
         if not process.model.has_mean_field:
             raise ValueError(
-                f"engine='mean_field': {type(process.model).__name__} has no reduced equations; it is for "
-                "committees."
+                f"engine='mean_field': {type(process.model).__name__} has no reduced "
+                "equations; it is for committees."
             )
         model = _committee(process)
         check_nodes(model)
@@ -182,10 +182,10 @@ def _norms(model: Committee, u: MeanFieldStatistics) -> Float[Array, "*batch neu
 def _solve(
     reduction: reduced.MeanField,
     process: Process,
-    begin: MeanFieldStatistics,
+    begin: AbstractStatistics,
     times: Float[Array, " times"],
 ) -> Float[Array, "runs times statistics"]:
-    def one(u: MeanFieldStatistics) -> Array:
+    def one(u: Any) -> Array:
         field = lambda t, y: reduction.drift(process, u.with_vector(y), t).vector  # noqa: E731
         return flow.integrate(field, u.vector, times, RTOL, ATOL)
 

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer
 
-from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
-from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
+from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.sizes import largest_array
 from sgdlimits.limits import flow
@@ -33,16 +32,11 @@ class ODE(AbstractEngine):
         TypeError, ValueError: unless the tolerances are numbers above 0.
     """
 
-    rtol: float | None = None
-    atol: float | None = None
+    rtol: float | None = eqx.field(converter=optional_positive("rtol"), default=None)
+    atol: float | None = eqx.field(converter=optional_positive("atol"), default=None)
 
     name: ClassVar = "ode"
     solves: ClassVar = True
-
-    def __check_init__(self) -> None:
-        for name in ("rtol", "atol"):
-            if getattr(self, name) is not None:
-                _validate.positive(name, getattr(self, name))
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the drift at one state holds; for big quadratures one run alone."""

@@ -115,7 +115,7 @@ def run_path(
     """
     lane, total = len(keys), int(steps[-1])
     state = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), start)
-    diverged = jnp.full(lane, NEVER)
+    diverged = jnp.full(lane, NEVER, dtype=int)
     index = 1
     for block in range(-(-total // BLOCK)):
         first = block * BLOCK

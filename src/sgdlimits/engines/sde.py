@@ -8,15 +8,15 @@ so steps much longer than SGD's own are accurate when the dimension is large.
 from collections.abc import Iterator
 from typing import ClassVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 
-from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
-from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
+from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.ode import solution_error
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
@@ -68,13 +68,9 @@ class SDE(AbstractEngine):
         TypeError, ValueError: unless ``dt`` is a number above 0.
     """
 
-    dt: float | None = None
+    dt: float | None = eqx.field(converter=optional_positive("dt"), default=None)
 
     name: ClassVar = "sde"
-
-    def __check_init__(self) -> None:
-        if self.dt is not None:
-            _validate.positive("dt", self.dt)
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the coefficients at one state hold."""
@@ -90,7 +86,7 @@ class SDE(AbstractEngine):
     def step(self, problem: Problem) -> float:
         """The longest time step."""
         if self.dt is not None:
-            return float(self.dt)
+            return self.dt
         return max(problem.process.delta(problem.dim), LONGEST_DEFAULT_STEP)
 
     def _diffusion(self, problem: Problem) -> WeakNoiseDiffusion:

@@ -104,8 +104,8 @@ class _Setting(NamedTuple):
     """What all lanes of a simulation share."""
 
     process: Process  # in the vectors' precision
-    double: Process
     frame: Float[Array, "directions dim"]
+    exact: tuple[Process, Float[Array, "directions dim"]]  # both in double precision, for starts
     delta: Float[Array, ""]  # in double precision, for the clock
     literal: bool
     own_start: bool  # the model's random start, which has vectors of its own
@@ -117,10 +117,11 @@ class _Setting(NamedTuple):
     def create(cls, engine: SGD, problem: Problem, lane: int) -> "_Setting":
         process, seed = problem.process, problem.seed
         own_start = problem.initial is None and process.model.starts_from_parameters
+        frame = process.frame(problem.dim)
         setting = cls(
             process=dynamic(process, engine.dtype),
-            double=dynamic(process),
-            frame=process.frame(problem.dim).astype(engine.dtype),
+            frame=frame.astype(engine.dtype),
+            exact=(dynamic(process), frame),
             delta=jnp.asarray(float(process.delta(problem.dim))),
             literal=engine.literal,
             own_start=own_start,
@@ -143,8 +144,8 @@ class _Runs:
     def __init__(self, setting: _Setting, start: AbstractStatistics, numbers: Array):
         self.setting = setting
         self.state, self.keys, self.diverged = _begin(
-            setting.double, start, numbers, setting.frame,
-            (setting.start_root, setting.root), setting.own_start,
+            *setting.exact, start, numbers, (setting.start_root, setting.root),
+            setting.own_start, setting.frame.dtype.name,
         )  # fmt: skip
         self.first, self.samples = -1, None  # of the block of steps that was drawn last
 
@@ -155,15 +156,14 @@ class _Runs:
         while now < last:
             first = now // size * size
             end = min(last, first + size)
-            # One block may be under way while the next one is asked for.
-            self.diverged.block_until_ready()
+            self.diverged.block_until_ready()  # no more than one block is under way
             if first != self.first:
                 self.samples = None  # before there are others
-                steps = jnp.asarray(np.arange(first, first + size))
+                steps = jnp.arange(first, first + size)
                 self.first, self.samples = first, _draw(process, frame, self.keys, steps, literal)
             self.state, self.diverged = _advance(
                 process, self.state, self.diverged, frame, self.samples,
-                np.array([first, now, end]), self.setting.delta, literal,
+                jnp.asarray([first, now, end]), self.setting.delta, literal,
             )  # fmt: skip
             yield end - now
             now = end
@@ -171,7 +171,7 @@ class _Runs:
     def statistics(self, step: int) -> AbstractStatistics:
         """Of the vectors, in double precision."""
         statistics, self.diverged = _statistics(
-            self.setting.process, self.state, self.setting.frame, self.diverged, np.asarray(step)
+            self.setting.process, self.state, self.setting.frame, self.diverged, jnp.asarray(step)
         )
         return jax.tree.map(lambda x: np.asarray(x, dtype=float), statistics)
 
@@ -179,14 +179,14 @@ class _Runs:
 @eqx.filter_jit
 def _begin(
     process: Process,
+    frame: Float[Array, "directions dim"],
     start: AbstractStatistics,
     numbers: Integer[Array, " lane"],
-    frame: Float[Array, "directions dim"],
     roots: tuple[Key[Array, ""], Key[Array, ""]],
     own_start: bool,
+    dtype: str,
 ) -> tuple[PyTree, Key[Array, " lane"], Integer[Array, " lane"]]:
     """Real state at the start, keys of the samples, steps of divergence."""
-    dtype, frame = frame.dtype, frame.astype(float)
     first, keys = (_keys(root, numbers) for root in roots)
     if own_start:
         state = jax.vmap(lambda key: process.random_start(key, frame))(first)
@@ -243,7 +243,7 @@ def _advance(
     def body(step: Array, carry: tuple) -> tuple:
         state, diverged = carry
         at = lambda x: jax.lax.dynamic_index_in_dim(x, step - first, keepdims=False)  # noqa: E731
-        state = _over_runs(one_run)(state, jax.tree.map(at, samples), step * delta)
+        state = _over_runs(one_run)(state, jax.tree.map(at, samples), step.astype(float) * delta)
         bad = ~_looks_finite(state) & (diverged == NEVER)
         return state, jnp.where(bad, step + 1, diverged)
 

@@ -99,7 +99,8 @@ class AbstractVectorModel(AbstractRowModel[SpikedStatistics]):
     def check_statistics(self, u: SpikedStatistics) -> None:
         """Finite, of one shape, and r2 >= 0."""
         if not isinstance(u, SpikedStatistics):
-            raise TypeError(f"statistics={u!r}: expected SpikedStatistics(m, r2).")
+            name = type(self).__name__
+            raise TypeError(f"statistics={u!r}: {name} expects SpikedStatistics(m, r2).")
         u.batch_shape  # noqa: B018 (raises when the fields disagree)
         m, r2 = np.asarray(u.m), np.asarray(u.r2)
         if not (np.isfinite(m).all() and np.isfinite(r2).all()):

@@ -52,8 +52,8 @@ class Process(eqx.Module, Generic[S]):
         name = type(self.model).__name__
         if self.algorithm.second_layer_rate != 1.0 and self.model.layer_size == 0:
             raise ValueError(
-                f"second_layer_rate={self.algorithm.second_layer_rate!r}: {name} trains no second "
-                "layer; leave it at 1.0."
+                f"second_layer_rate={self.algorithm.second_layer_rate!r}: {name} has no second "
+                "layer that is trained; leave it at 1.0."
             )
         if self.algorithm.spherical:
             kernel_of(self.model).check_spherical(self.model)

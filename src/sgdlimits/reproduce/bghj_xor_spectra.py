@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sgdlimits.data.mixture import GaussianMixture
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.bghj_settings import (
@@ -211,12 +212,17 @@ def _check_second_layer(
               f"eigenvalue {classes} over the next: {start[1]:.2f} at t = 0, {gap:.2f} at the end "
               "(above 2.5)")
     )  # fmt: skip
-    if model.data.snr[0] == SNR:
+    if _mixture(model).snr[0] == SNR:
         checks.append(
             holds(f"one outlier at t = 0, {kind} matrix", "positivity of ReLU",
                   bool(start[0] > 2), f"first eigenvalue over the second: {start[0]:.2f}")
         )  # fmt: skip
     return checks
+
+
+def _mixture(model: MultiIndexModel) -> GaussianMixture:
+    assert isinstance(model.data, GaussianMixture)
+    return model.data
 
 
 def _trace_deviation(u: Statistics, kind: Kind, model: MultiIndexModel) -> float:
@@ -225,8 +231,9 @@ def _trace_deviation(u: Statistics, kind: Kind, model: MultiIndexModel) -> float
     v, M, Q = (np.asarray(x) for x in (u.v, u.M, u.Q))
     c = rng.integers(0, _CLASSES, 20_000)
     noise = rng.standard_normal((len(c), WIDTH)) @ np.linalg.cholesky(Q + 1e-12 * np.eye(WIDTH)).T
-    a, y = np.array(model.data.coefficients), np.array(model.data.labels)[:, 0]
-    g = np.maximum(a[c] @ M.T + noise / np.sqrt(model.data.snr[0]), 0)
+    data = _mixture(model)
+    a, y = np.array(data.coefficients), np.array(data.labels)[:, 0]
+    g = np.maximum(a[c] @ M.T + noise / np.sqrt(data.snr[0]), 0)
     output = 1 / (1 + np.exp(-g @ v))
     D = output * (1 - output) if kind == "hessian" else (y[c] - output) ** 2
     return float((D * (g**2).sum(1)).std())

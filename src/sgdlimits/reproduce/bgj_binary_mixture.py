@@ -2,6 +2,7 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -230,5 +231,6 @@ def _printed_variance(a: np.ndarray, time: float) -> float:
     swap = _RIDGE * np.block([[-eye, eye], [eye, -eye]])
     drift = swap + (_RIDGE - 2 * _RIDGE**2) * np.outer(both, both)
     names = ("v_1", "v_2", "m_1", "m_2")
-    process = OrnsteinUhlenbeck(drift, _RIDGE**2 * np.outer(both, both), names)  # type: ignore[arg-type]
+    noise = _RIDGE**2 * np.outer(both, both)
+    process = OrnsteinUhlenbeck(jnp.asarray(drift), jnp.asarray(noise), names)
     return float(process.covariance([time])[0][0, 0])

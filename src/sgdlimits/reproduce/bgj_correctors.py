@@ -18,7 +18,8 @@ from sgdlimits.analysis.compare import compare
 from sgdlimits.limits.effective_dynamics import effective_dynamics
 from sgdlimits.models.base import Model
 from sgdlimits.models.mixtures_zoo import binary_gmm
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, PAGE, new_figure
 from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace

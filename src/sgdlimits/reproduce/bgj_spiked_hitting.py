@@ -13,7 +13,8 @@ from sgdlimits.analysis.escape import EscapeLaw, escape_law
 from sgdlimits.analysis.exit_time import exit_time
 from sgdlimits.closed_forms.spiked_tensor_phases import m_star
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace

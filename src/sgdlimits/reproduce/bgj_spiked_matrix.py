@@ -10,7 +10,8 @@ from sgdlimits.analysis.compare import compare
 from sgdlimits.analysis.escape import escape_law
 from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, m_star
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, band, new_figure, phase_portrait
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, equal, holds
 from sgdlimits.reproduce.workspace import Workspace

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.closed_forms.spiked_tensor_phases import critical_snr, m_dagger, m_star, overlaps
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, equal, holds
 from sgdlimits.reproduce.workspace import Workspace

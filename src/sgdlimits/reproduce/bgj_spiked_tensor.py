@@ -15,12 +15,13 @@ from scipy import stats
 
 from sgdlimits.closed_forms.spiked_tensor_phases import m_dagger, m_star
 from sgdlimits.limits.effective_dynamics import effective_dynamics
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, new_figure, phase_portrait
 from sgdlimits.reproduce.checks import Check, against_simulation, holds
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.simulation.result import DivergenceWarning
-from sgdlimits.simulation.simulate import sample_diffusion
+from sgdlimits.simulation.sample_diffusion import sample_diffusion
 
 _CASES = ((3, 4.0), (4, 8.0))  # order, snr above its threshold
 _DIMS = ((200, "second"), (2000, "simulation"))

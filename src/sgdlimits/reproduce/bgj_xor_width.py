@@ -74,10 +74,11 @@ def _succeeds(limit, u: Statistics) -> np.ndarray:
     """Whether the zero-noise flow from each state rests where every class is fitted."""
     dynamics = effective_dynamics(limit)
     rested = dynamics.solve(u, [_REST], rtol=1e-8, atol=1e-10)[0]
-    sets = [one for one in dynamics.process.known_fixed_points() if _fits_all(limit, one)]
-    if not sets:
+    known = dynamics.process.known_fixed_points() or []
+    distances = [one.distance for one in known if _fits_all(limit, one)]
+    if not distances:
         return np.zeros(len(np.asarray(u.v)), dtype=bool)
-    return np.min([one.distance(rested) for one in sets], axis=0) < 0.3
+    return np.min([distance(rested) for distance in distances if distance], axis=0) < 0.3
 
 
 def _fits_all(limit, one) -> bool:

@@ -39,7 +39,7 @@ def classical(work: Workspace) -> tuple[Figure, list[Check]]:
     """k = 2 and 5, p = 10, small step: SGD, ODE and gradient flow from the same starts."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.8)
     checks: list[Check] = []
-    for axis, teachers in zip(axes[0], work.size((2, 5), (2, 5), (1, 2)), strict=True):
+    for axis, teachers in zip(axes[0], work.size((2, 5), (2, 5), (2, 2)), strict=True):
         checks += _classical_panel(work, axis, teachers)
     axes[0, 0].legend(loc="lower left")
     return figure, checks

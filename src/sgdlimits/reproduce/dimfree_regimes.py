@@ -173,11 +173,11 @@ def _wide(p: int):
 
 def _inflation(start: Statistics) -> float:
     """Q_11 when the noise term alone acts for tau: dQ/dtau = p^2 E[g gᵀ]."""
-    unit = OnlineSGD(1.0)
+    dynamics = effective_dynamics(_MODEL, OnlineSGD(1.0))
 
     @jax.jit
     def field(y):
-        rate = _MODEL.corrector(start.with_vector(y), unit)
+        rate = dynamics.corrector(start.with_vector(y))
         return (rate.vector * _P**2).at[: start.M.size].set(0.0)
 
     solution = solve_ivp(lambda _, y: np.asarray(field(jnp.asarray(y))), (0, _TAU),

@@ -93,7 +93,7 @@ def _random_starts(work: Workspace, axis: Axes, width: int, dims: tuple[int, ...
                 in_paper_time(
                     work.simulate(
                         f"random-{engine}-{width}-{dim}", model, sgd, engine, dim=dim,
-                        time=horizon, runs=runs, record=work.size(401, 401, 101),
+                        time=horizon, runs=runs, record=401,
                     ), width, _NOISE,
                 ), _DROP,
             )

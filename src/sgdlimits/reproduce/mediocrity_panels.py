@@ -81,7 +81,7 @@ def one_start(
     def run(engine: str, runs: int, share: float = 1.0, **options) -> xr.Dataset:
         dataset = work.simulate(
             f"start-{engine}", model, sgd, engine, dim=dim, time=share * horizon * width, runs=runs,
-            initial=typical_start(width, dim), record=work.size(401, 401, 101), **options,
+            initial=typical_start(width, dim), record=401, **options,
         )  # fmt: skip
         return in_paper_time(dataset, width, noise)
 

@@ -27,7 +27,7 @@ def figure_5(work: Workspace) -> tuple[Figure, list[Check]]:
     """Largest overlap along real SGD, second layer fixed and trained."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.6, sharey=True)
     checks = []
-    for axis, width in zip(axes[0], work.size((20, 50), (20, 50), (2, 3)), strict=True):
+    for axis, width in zip(axes[0], work.size((20, 50), (20, 50), (2, 2)), strict=True):
         checks += _panel(work, axis, width)
     axes[0, 0].set_ylabel(r"$\max_j |m_j|$")
     axes[0, 0].legend(loc="upper left")

@@ -31,7 +31,7 @@ def figure_2(work: Workspace) -> tuple[Figure, list[Check]]:
     """Risk along SGD and along the ODE, from one start each."""
     figure, axes = new_figure(1, 2, width=PAGE, height=2.6, sharey=True)
     checks = []
-    for axis, width in zip(axes[0], work.size((5, 20), (5, 20), (2, 3)), strict=True):
+    for axis, width in zip(axes[0], work.size((5, 20), (5, 20), (2, 2)), strict=True):
         checks += _panel(work, axis, width)
     axes[0, 0].set_ylabel(RISK)
     axes[0, 0].legend(loc="upper right")
@@ -47,7 +47,7 @@ def _panel(work: Workspace, axis: Axes, width: int) -> list[Check]:
         in_paper_time(
             work.simulate(
                 f"{engine}-{width}", model, sgd, engine, dim=dim, time=horizon, runs=runs,
-                initial=typical_start(width, dim), record=work.size(201, 201, 51),
+                initial=typical_start(width, dim), record=201,
             ), width, _NOISE,
         )
         for engine, runs in (("chain", work.size(16, 64)), ("ode", 1))

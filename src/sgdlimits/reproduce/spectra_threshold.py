@@ -51,8 +51,8 @@ _ALPHAS: dict[Kind, tuple[float, ...]] = {
 _QUICK = _Sizes((0, 2, 7, 10, 20, 30, 50.0), _ALPHAS)
 _FULL = _Sizes((0, 1, 2, 4, 7, 10, 15, 20, 30, 40, 50.0), _ALPHAS, runs=16, nodes=2**19)
 _TINY = _Sizes(
-    (0, 50.0), {"hessian": (1.0, 80.0), "gradient": (10.0,)}, dim=40, small=30, runs=2, nodes=2**9,
-    grid=4,
+    (0, 50.0), {"hessian": (1.0, 80.0), "gradient": (10.0,)}, dim=100, small=30, runs=2,
+    nodes=2**15, grid=4,
 )  # fmt: skip
 
 

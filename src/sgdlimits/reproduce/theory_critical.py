@@ -14,7 +14,8 @@ from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
 from sgdlimits.audit.picture import scan
 from sgdlimits.audit.run import audit
-from sgdlimits.models.vector_model import SpikedStatistics, SpikedTensor
+from sgdlimits.models.spiked_tensor import SpikedTensor
+from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
 from sgdlimits.reproduce.checks import Check, against_simulation, agree, holds
 from sgdlimits.reproduce.workspace import Workspace
@@ -29,7 +30,7 @@ _WORDS = {1.5: "subcritical", 1.0: "critical", 0.75: "too large"}
 
 def critical(work: Workspace) -> tuple[Figure, list[Check]]:
     """Paths of r2, its end against n, and the audit's scan."""
-    dims = work.size((100, 200, 400, 800), (100, 200, 400, 800, 1600, 3200), (50, 100))
+    dims = work.size((100, 200, 400, 800), (100, 200, 400, 800, 1600, 3200), (100, 200))
     model, runs, records = SpikedTensor(snr=_SNR), work.size(64, 256), work.size(31, 31, 11)
     results: dict[tuple[float, int], xr.Dataset] = {}
     for a in _SCALINGS:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.initial import initial
@@ -102,27 +105,42 @@ def _default_dim(process: Process) -> int:
 def random_points(process: Process, dim: int, seed: int) -> AbstractStatistics:
     """Two generic states of order one, one with little beside the directions, a random start."""
     rng = np.random.default_rng(seed)
-    found = process.model.search_points(rng, 6, float(process.algorithm.step))
+    searched = process.model.search_points(rng, 6, float(process.algorithm.step))
     start = initial(process.model, dim, 1, seed, process.algorithm)
-    chosen = jax.tree.map(lambda x, y: jnp.concatenate([x[jnp.array([2, 4, 1])], y]), found, start)
-    return process.constrained(_moderate(process, chosen, rng))
-
-
-def _moderate(
-    process: Process, points: AbstractStatistics, rng: np.random.Generator
-) -> AbstractStatistics:
-    """Rows shrunk to norms of at most 1, and off the walls that classes without noise have."""
+    chosen = np.concatenate([np.asarray(searched.vector)[[2, 4, 1]], np.asarray(start.vector)])
+    points = process.template.with_vector(jnp.asarray(chosen))
     model: Any = process.model
     if model.kernel != "rows":
         return points
-    each = []
-    for i in range(len(points.vector)):
-        u = points[i]
-        if any(model.data.noiseless):
-            near = model.neighbours(u, rng, 16, 0.3)
-            u = near[0] if len(near.vector) else u
+    if any(model.data.noiseless):
+        points = _off_walls(model, points, rng)
+    # The generic ones off singular matrices, near which derivatives are as large as one likes.
+    off = jnp.asarray([0.1, 0.1, 0.0, 0.0])
+    return _moderate(dynamic(process), points, off)
+
+
+def _off_walls(
+    model: AbstractModel, points: AbstractStatistics, rng: np.random.Generator
+) -> AbstractStatistics:
+    """Beside the walls that classes without noise have."""
+    vectors = np.array(points.vector)
+    for i, u in enumerate(points[i] for i in range(len(vectors))):
+        near = np.asarray(model.neighbours(u, rng, 16, 0.3).vector)
+        vectors[i] = near[0] if len(near) else vectors[i]
+    return points.with_vector(jnp.asarray(vectors))
+
+
+@eqx.filter_jit
+def _moderate(
+    process: Process, points: AbstractStatistics, off: Float[Array, " points"]
+) -> AbstractStatistics:
+    """Rows shrunk to norms of at most 1, with a multiple of 1 added to Q, as the algorithm has."""
+    model: Any = process.model
+
+    def one(u: AbstractStatistics, off: Array) -> AbstractStatistics:
         now = model.overlaps(u)
         scale = 1 / jnp.sqrt(jnp.maximum(1.0, jnp.max(jnp.diagonal(now.Q))))
-        v = jnp.clip(now.v, -1.5, 1.5)
-        each.append(model.of_overlaps(Statistics(v, scale * now.M, scale**2 * now.Q)))
-    return jax.tree.map(lambda *x: jnp.stack(x), *each)
+        Q = scale**2 * now.Q + off * jnp.eye(len(now.Q))
+        return model.of_overlaps(Statistics(jnp.clip(now.v, -1.5, 1.5), scale * now.M, Q))
+
+    return process.constrained(jax.vmap(one)(points, off))

@@ -22,11 +22,13 @@ class Control:
         name: what is wrong with it.
         process: in the place of the right one.
         constants: what its constants are, given the right ones.
+        applies: whether it can be made of the right constants.
     """
 
     name: str
     process: Process | None = None
     constants: Callable[[PyTree], PyTree] = lambda constants: constants
+    applies: Callable[[PyTree], bool] = lambda constants: True
 
 
 def longer_step(process: Process) -> Process:
@@ -44,7 +46,15 @@ def without_fluctuations(right: OutsideGram) -> OutsideGram:
     return eqx.tree_at(lambda g: [x.coefficients for x in g.squares], right, [one] * right.rank)
 
 
-FORGETS_FLUCTUATIONS = Control("|X|^2 at its mean", constants=without_fluctuations)
+def is_fitted(right: PyTree) -> bool:
+    """Whether constants are an outside part whose chi-squares are all fitted."""
+    squares = getattr(right, "squares", ())
+    return bool(squares) and all(square.fitted for square in squares)
+
+
+FORGETS_FLUCTUATIONS = Control(
+    "|X|^2 at its mean", constants=without_fluctuations, applies=is_fitted
+)
 
 
 def verdict(what: str, rejected: bool, worst: float, power: float) -> tuple[str, bool]:

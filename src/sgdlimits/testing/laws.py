@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sgdlimits.testing.controls import Control, longer_step, verdict
+from sgdlimits.testing.controls import FORGETS_FLUCTUATIONS, Control, longer_step, verdict
 from sgdlimits.testing.report import Row
 from sgdlimits.testing.statistics import POWER, draws_for_ks, functionals, ks_limit, ks_scores
 from sgdlimits.testing.subject import STEPS, Subject
@@ -14,24 +14,35 @@ def laws(subject: Subject) -> list[Row]:
         return [_literal_and_default(subject)]
     return [
         _chain_and_real(subject, subject.dim, literal=False),
-        _chain_and_real(subject, subject.small_dim, literal=True),
+        _chain_and_real(subject, subject.literal_dim, literal=True),
     ]
 
 
 def _chain_and_real(subject: Subject, dim: int, *, literal: bool) -> Row:
     real, right = subject.real(dim, literal), subject.chain(dim)
     worst, limit, _ = _scores(real, right, subject.rate)
-    control = Control("step 10 % longer", longer_step(subject.process))
-    wrong = subject.chain(dim, 1, control)
-    # How much it takes to tell the two chains apart, whatever the real steps do.
-    pilot, _, count = _scores(right, wrong, subject.rate)
-    more = draws_for_ks(pilot, count, limit) * _effective(right, wrong) / _effective(real, wrong)
-    found, limit, _ = _scores(real, wrong, subject.rate)
-    power = POWER if more <= 1 else 0.0
-    words, failed = verdict(control.name, found > limit, found, power)
+    controls = [Control("step 10 % longer", longer_step(subject.process)), FORGETS_FLUCTUATIONS]
+    each = [
+        _seen(subject, dim, control, real, right)
+        for control in controls
+        if control.applies(subject.process.chain_constants(dim))
+    ]
+    words, failed = "; ".join(words for words, _ in each), any(failed for _, failed in each)
     name = "literal steps in law" if literal else "default steps in law"
     compared = f"chain, {STEPS} steps, dim {dim}"
     return Row(name, compared, worst, limit, worst <= limit, "KS", words, failed)
+
+
+def _seen(
+    subject: Subject, dim: int, control: Control, real: np.ndarray, right: np.ndarray
+) -> tuple[str, bool]:
+    """What a wrong chain does in the place of the right one."""
+    wrong = subject.chain(dim, 1, control)
+    # How much it takes to tell the two chains apart, whatever the real steps do.
+    pilot, limit, count = _scores(right, wrong, subject.rate)
+    more = draws_for_ks(pilot, count, limit) * _effective(right, wrong) / _effective(real, wrong)
+    found, limit, _ = _scores(real, wrong, subject.rate)
+    return verdict(control.name, found > limit, found, POWER if more <= 1 else 0.0)
 
 
 def _literal_and_default(subject: Subject) -> Row:

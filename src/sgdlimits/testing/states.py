@@ -115,9 +115,7 @@ def _vectors(subject: Subject) -> Row:
 
 def _search_points(subject: Subject) -> Row:
     process = subject.process
-    points, again = (
-        process.search_points(np.random.default_rng(0), _SEARCHED) for _ in range(2)
-    )
+    points, again = (process.search_points(np.random.default_rng(0), _SEARCHED) for _ in range(2))
     vector = np.asarray(points.vector)
     try:
         process.check_state(points)

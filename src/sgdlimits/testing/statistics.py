@@ -1,8 +1,10 @@
 """Scores and their limits: what chance exceeds with a stated probability, and with what power."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 from scipy import stats
 
 #: Probability that a correct program fails one statistical test, or one whole ``check``.
@@ -11,6 +13,7 @@ FALSE_ALARM = 1e-3
 POWER = 0.999
 
 _ROUNDING = 1e-14
+_RESTING = 1e-4
 _MOST_SHARE = 0.1
 _CONFIDENCE = 0.01
 
@@ -38,19 +41,27 @@ def means(samples: np.ndarray) -> Means:
     n, value = len(samples), samples.mean(0)
     away = samples - value
     square = (away**2).sum(0)
-    size = np.maximum(square, 1e-300)
+    size = np.maximum(square, 1e-190)  # its power 3/2 is still a number
     skew = (away**3).sum(0) / (size * np.sqrt(size))
     trusted = (away**2).max(0) <= _MOST_SHARE * square
     return Means(value, np.sqrt(square / (n - 1) / n), skew, trusted | (square == 0))
 
 
-def z_of(found: Means, expected: np.ndarray, scale: np.ndarray | float = 0.0) -> np.ndarray:
+def z_of(
+    found: Means,
+    expected: np.ndarray,
+    scale: np.ndarray | float = 0.0,
+    bias: np.ndarray | float = 0.0,
+) -> np.ndarray:
     """(found - expected) / standard error, less the skewness that studentised means have.
 
-    0 where they agree to rounding. Hall (1992): the transformed score is normal to O(1/samples).
+    0 where they agree to rounding of numbers of size ``scale``; differences up to ``bias`` do not
+    count. Hall (1992): the transformed score is normal to O(1/samples).
     """
     error = found.value - expected
-    rounding = 1e-9 * np.maximum(np.abs(expected), scale) + 1e-300
+    size = np.maximum(np.abs(expected), scale)
+    error = np.sign(error) * np.maximum(np.abs(error) - bias, 0.0)
+    rounding = 1e-9 * size + 1e-300
     z = error / np.maximum(found.error, rounding)
     a = np.clip(found.skew, -1.0, 1.0)
     z = z + a * z**2 / 3 + a**2 * z**3 / 27 + a / 6
@@ -60,6 +71,19 @@ def z_of(found: Means, expected: np.ndarray, scale: np.ndarray | float = 0.0) ->
 def z_scores(samples: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """(mean over the first axis - expected) / standard error; 0 for an exact constant."""
     return z_of(means(samples), expected, np.abs(samples).max(0))
+
+
+def sizes(values: np.ndarray, statistics: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of increments and their products: the largest of each, and the largest of all of its kind.
+
+    The first are never far below the second: statistics that rest have moments that are rounding
+    errors of those that move.
+    """
+    largest = np.abs(values).max(0)
+    overall = np.zeros_like(largest)
+    for kind in (slice(0, statistics), slice(statistics, None)):
+        overall[kind] = largest[kind].max(initial=0.0)
+    return np.maximum(largest, _RESTING * overall), overall
 
 
 def with_products(samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -82,7 +106,8 @@ def moments_in_order(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 def moment_z_scores(samples: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """z-scores of all first and second moments; samples (draws, statistics)."""
-    return z_scores(with_products(samples, mean), moments_in_order(mean, covariance))
+    values = with_products(samples, mean)
+    return z_of(means(values), moments_in_order(mean, covariance), sizes(values, len(mean))[0])
 
 
 # -- laws ------------------------------------------------------------------------------------------
@@ -167,6 +192,6 @@ def draws_for_ks(score: float, comparisons: int, limit: float) -> float:
     return ((limit + slack) / effect) ** 2 if effect > 0 else np.inf
 
 
-def random_rotation(dim: int, seed: int) -> Any:
+def random_rotation(dim: int, seed: int) -> Float[Array, "dim dim"]:
     """A Haar-distributed orthogonal matrix."""
-    return stats.ortho_group.rvs(dim, random_state=seed) if dim > 1 else np.eye(1)
+    return jnp.asarray(stats.ortho_group.rvs(dim, random_state=seed) if dim > 1 else np.eye(1))

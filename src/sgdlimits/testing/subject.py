@@ -26,6 +26,7 @@ TIME = 0.7
 #: Statistical comparisons of one check, among which its false-alarm rate is shared out.
 _COMPARISONS = 10
 _MOST_NUMBERS = 4e7  # drawn for literal samples, in all
+_FEWEST_DRAWS = 4096  # of literal samples
 _MOST_BLOCKS = 8
 
 
@@ -80,13 +81,15 @@ class Subject:
         return self.has_moments and (self.process.algorithm.batch == 1 or knows)
 
     @property
-    def small_dim(self) -> int:
-        """Where literal samples are cheap: one dimension beside what every state needs.
+    def literal_dim(self) -> int:
+        """Where literal samples are cheap: ``dim``, or one beside what every state needs.
 
-        ``dim`` for models that know no law at finite dimension, whose steps must agree there.
+        Always ``dim`` for models that know no law at finite dimension: their steps must agree.
         """
         known = self.has_chain or self.has_moments
-        return self.process.minimum_dim + 1 if known else self.dim
+        if not known or _MOST_NUMBERS / self._sample(self.dim, True) >= _FEWEST_DRAWS:
+            return self.dim
+        return self.process.minimum_dim + 1
 
     # -- paths ---------------------------------------------------------------------------------
 
