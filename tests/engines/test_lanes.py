@@ -1,17 +1,20 @@
 """Batches of runs of fixed size."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sgdlimits.engines.lanes import of_diffusions, of_solutions, of_statistics, of_vectors
-from sgdlimits.engines.sizes import count, largest_array
+from sgdlimits.engines.lanes import of_diffusions, of_solutions, of_steps, of_vectors
+from sgdlimits.engines.sizes import Trace, count, trace
 from sgdlimits.process.lanes import LARGE, lanes, map_lanes
+
+_FORMULA, _PRODUCT = Trace(4, elementwise=True), Trace(4, elementwise=False)
 
 
 @pytest.mark.parametrize("runs", [1, 15, 16, 17, 64, 65, 256, 257, 1000])
 def test_every_run_is_in_exactly_one_full_lane(runs):
-    lane = of_statistics(runs)
+    lane = of_steps(runs, _FORMULA)
     numbers = 100 + np.arange(runs)
     seen = []
     for padded, inside in lanes(numbers, lane):
@@ -21,28 +24,29 @@ def test_every_run_is_in_exactly_one_full_lane(runs):
     assert seen == numbers.tolist()
 
 
-def test_lanes_hold_the_runs_or_are_the_largest():
-    assert all(of_statistics(runs) >= min(runs, LARGE) for runs in range(1, 600, 7))
+def test_lanes_of_formulas_hold_the_runs_or_are_the_largest():
+    for size in (of_steps, of_diffusions):
+        assert all(size(runs, _FORMULA) >= min(runs, LARGE) for runs in range(1, 600, 7))
 
 
-@pytest.mark.parametrize("numbers", [1, 10, 60, 480, 1500, 10**5, 10**7])
-@pytest.mark.parametrize("size", [of_vectors, of_solutions, lambda n: of_diffusions(7, n + 1)])
-def test_lanes_are_powers_of_two_that_one_run_can_bear(size, numbers):
-    lane = size(numbers)
-    assert lane >= 1
-    assert lane & (lane - 1) == 0
-    assert lane == 1 or lane * numbers <= 2**13
+def test_lanes_of_anything_else_do_not_go_by_runs():
+    for size in (of_steps, of_diffusions):
+        assert len({size(runs, _PRODUCT) for runs in (1, 17, 1000)}) == 1
+    assert len({of_diffusions(runs, Trace(5000, True)) for runs in (1, 17, 1000)}) == 1
 
 
-def test_vectors_of_some_hundred_numbers_are_computed_alone():
-    assert of_vectors(2000) == 1
+@pytest.mark.parametrize("numbers", [70, 480, 1500, 10**5, 10**7])
+def test_lanes_are_powers_of_two_that_one_run_can_bear(numbers):
+    held = Trace(numbers, elementwise=False)
+    for lane in (of_vectors(numbers), of_solutions(held), of_diffusions(7, held)):
+        assert lane >= 1
+        assert lane & (lane - 1) == 0
+        assert lane == 1 or lane * numbers <= 2**13
+
+
+def test_vectors_of_a_thousand_numbers_are_computed_alone():
+    assert of_vectors(1000) == of_vectors(10**6) == 1
     assert of_vectors(60) == 16
-
-
-@pytest.mark.parametrize("runs", [1, 17, 1000])
-def test_lanes_of_diffusions_go_by_runs_only_for_formulas(runs):
-    assert of_diffusions(runs, 1) == of_statistics(runs)
-    assert of_diffusions(runs, 5000) == of_diffusions(1, 5000) == 1
 
 
 def test_mapping_over_lanes_is_mapping_over_runs():
@@ -51,22 +55,34 @@ def test_mapping_over_lanes_is_mapping_over_runs():
     np.testing.assert_array_equal(result["b"], np.arange(21)[:, None] + np.arange(3))
 
 
-def test_the_largest_array_is_found_inside_of_loops_and_branches():
-    import jax
+def _outer(x):
+    return jnp.sum(x[:, None] * x[None, :])
 
-    def outer(x):
-        return jnp.sum(x[:, None] * x[None, :])
 
-    def looped(x):
-        return jax.lax.fori_loop(0, 3, lambda i, y: y + outer(x), 0.0)
+def _looped(x):
+    return jax.lax.fori_loop(0, 3, lambda i, y: y + _outer(x), 0.0)
 
-    def branched(x):
-        return jax.lax.cond(x[0] > 0, outer, jnp.sum, x)
 
-    x = jnp.ones(7)
-    assert largest_array(jnp.sum, x) <= 7
-    for function in (outer, jax.jit(outer), looped, branched):
-        assert largest_array(function, x) == 49
+def _branched(x):
+    return jax.lax.cond(x[0] > 0, _outer, jnp.sum, x)
+
+
+@pytest.mark.parametrize("function", [_outer, jax.jit(_outer), _looped, _branched])
+def test_the_largest_array_is_found_inside_of_loops_and_branches(function):
+    assert trace(function, jnp.ones(7)) == Trace(49, elementwise=True)
+    assert trace(function, jax.ShapeDtypeStruct((7,), float)).largest == 49
+
+
+def _loop_of_products(x):
+    return jax.lax.fori_loop(0, 3, lambda i, y: y @ y, x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x @ x, _loop_of_products, jnp.linalg.eigh, jnp.linalg.cholesky, jnp.linalg.qr],
+)
+def test_products_and_decompositions_are_not_element_by_element(function):
+    assert not trace(function, jnp.eye(3)).elementwise
 
 
 def test_numbers_of_a_tree():

@@ -61,7 +61,7 @@ def _check_two_point(sigma, tau):
     formula = jax.jit(lambda q, m, r: two_point(sigma, tau, q, m, r))(q, m, r)
     nodes = jax.jit(lambda q, m, r: quadrature_two_point(sigma, tau, q, m, r))(q, m, r)
     for found, wanted in zip(formula, nodes, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=2e-7)  # of six nodes a panel
 
 
 @_each_entry
@@ -186,13 +186,15 @@ def test_a_pair_of_ones_own_is_one_entry(monkeypatch):
     monkeypatch.setitem(PAIRS, ("sine", "sine"), Pair(two_point=_sines, smooth=_averaged_sine))
     _check_two_point(sine, sine)
     for found, wanted in zip(smooth(sine, mean, variance), before, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
-    # It is what the package uses: at variance 25 nodes fail, and a wrong entry would be seen.
+    # It is what the package uses: panels are off in the sixth digit, and a wrong entry is seen.
     wide = jnp.asarray(25.0), jnp.asarray(24.0), jnp.asarray(25.0)
     closed = float(jax.jit(lambda q, m, r: two_point(sine, sine, q, m, r).k)(*wide))
     assert closed == pytest.approx(float(np.exp(-1) - np.exp(-49)) / 2, rel=1e-13)
-    assert float(quadrature_two_point(sine, sine, *wide).k) != pytest.approx(closed, rel=1e-3)
+    nodes = float(quadrature_two_point(sine, sine, *wide).k)
+    assert nodes == pytest.approx(closed, rel=1e-4)
+    assert nodes != pytest.approx(closed, rel=1e-9)
     monkeypatch.setitem(PAIRS, ("sine", "sine"), Pair(two_point=_doubled(_sines)))
     with pytest.raises(AssertionError):
         _check_two_point(sine, sine)

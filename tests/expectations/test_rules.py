@@ -84,7 +84,7 @@ def test_a_drift_whose_nodes_cross_kinks_is_not_differentiated():
     dynamics = sl.effective_dynamics(sl.xor_gmm(snr=10.0, width=6))
     state = sl.initial(dynamics.model, 100, 1, 0)[0]
     with pytest.raises(ValueError, match="split=True"):
-        jacobian(dynamics.model, dynamics.sgd, state)
+        jacobian(dynamics.process, state)
 
 
 def test_cholesky_of_singular_matrices():

@@ -80,7 +80,7 @@ def test_the_noise_is_that_of_independent_neurons():
         u = _state(model)
         sgd = sl.OnlineSGD(step=0.8)
         on, off = (_drift(MeanField(noise=x), model, u, sgd).q for x in (True, False))
-        full = eqx.filter_jit(lambda u, m=model, s=sgd: m.corrector(u, s).Q)(expand(model, u))
+        full = eqx.filter_jit(sl.Process(model, sgd).corrector)(expand(model, u)).Q
         wanted = jnp.diagonal(full)
         differences.append(float(jnp.abs((on - off) / wanted - 1).max()))
     assert differences[1] < 0.1

@@ -147,7 +147,8 @@ def test_the_jacobian_does_not_depend_on_the_order_of_neurons_at_singular_overla
         if name[0] != "Q" else name.translate(exchange) for name in names
     ]  # fmt: skip
     order = [names.index(name) for name in moved]
-    one, other = (np.asarray(jacobian(model, sgd, x)) for x in (u, swapped))
+    process = sl.Process(model, sgd)
+    one, other = (np.asarray(jacobian(process, x)) for x in (u, swapped))
     np.testing.assert_allclose(other, one[np.ix_(order, order)], atol=5e-5)  # of the quadrature
     inside = sl.Statistics(u.v, u.M, u.Q + 1e-4 * np.eye(2))
-    np.testing.assert_allclose(one, np.asarray(jacobian(model, sgd, inside)), atol=2e-3)
+    np.testing.assert_allclose(one, np.asarray(jacobian(process, inside)), atol=2e-3)

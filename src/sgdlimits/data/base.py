@@ -21,6 +21,8 @@ class AbstractDataLaw(eqx.Module):
     normals behind the label. A law knows nothing of networks, losses or algorithms.
     """
 
+    #: Whether there is an snr to change, by ``with_snr``.
+    has_snr: ClassVar[bool] = False
     #: Whether a class is drawn with every sample.
     draws_classes: ClassVar[bool]
 

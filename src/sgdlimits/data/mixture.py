@@ -69,6 +69,7 @@ class GaussianMixture(AbstractDataLaw):
     outputs: int = eqx.field(static=True, metadata=left_out(lambda outputs: True))
 
     draws_classes: ClassVar = True
+    has_snr: ClassVar = True
 
     def __init__(
         self,

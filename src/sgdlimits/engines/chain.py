@@ -12,6 +12,7 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
+from sgdlimits.engines.sizes import Trace, trace
 from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
@@ -46,8 +47,9 @@ class Chain(AbstractEngine):
     steps_like_sgd: ClassVar = True
 
     def plan(self, problem: Problem, runs: int) -> Plan:
-        """The state is a few numbers per run."""
-        return Plan(lanes.of_statistics(runs), work=float(problem.grid.steps[-1]))
+        """Steps are element by element for few neurons and one sample a step."""
+        step = _trace_step(dynamic(problem.process), problem.dim)
+        return Plan(lanes.of_steps(runs, step), work=float(problem.grid.steps[-1]))
 
     def prepare(self, problem: Problem, lane: int) -> RunLane:
         """The chain at the recorded steps after 0."""
@@ -65,6 +67,20 @@ class Chain(AbstractEngine):
                 yield record._replace(statistics=statistics)
 
         return run_lane
+
+
+def _trace_step(process: Process, dim: int) -> Trace:
+    state = jax.eval_shape(process.chain_state, process.template)
+    constants = process.chain_constants(dim)
+    noise = jax.eval_shape(lambda: process.chain_noise(jax.random.key(0), 1, constants))
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), noise)
+    number = jax.ShapeDtypeStruct((), float)
+    return trace(_step, process, state, one, number, number)
+
+
+@eqx.filter_jit
+def _step(process: Process, state: PyTree, noise: PyTree, dim: Array, time: Array) -> PyTree:
+    return process.chain_step(state, noise, dim, time)
 
 
 @eqx.filter_jit

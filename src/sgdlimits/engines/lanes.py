@@ -1,28 +1,35 @@
 """How many runs are computed together: by what one run holds, not by how many there are.
 
 A lane is padded to its size, so it should cost one run little more than one run; and it should hold
-enough runs that calling an operation costs little beside it. Where one run is a few numbers, both
-hold for a wide range of sizes: there, and only there, the size goes by the number of runs. That
-code is element by element in the runs, which the tests hold to give equal bits at all sizes.
+enough runs that calling an operation costs little beside it. Where the state is a few numbers and
+code is element by element, both hold for a wide range of sizes: there, and only there, the size
+goes by the number of runs. Such code gives equal bits at all of these sizes, as the tests check;
+products of matrices do not.
 """
 
 import jax
 import numpy as np
 
+from sgdlimits.engines.sizes import Trace
 from sgdlimits.process.lanes import LARGE
 
 _SIZES = (16, 64, LARGE)
 _SIZES_GPU = (256, 4096)
+_FEW = 64  # numbers beside which the cost of calling operations is what counts
 # Numbers beside which calling an operation costs little.
 _VECTORS = 2**10  # most of a step is drawing its sample, which no lane makes cheaper
 _VECTORS_GPU = 2**19
+_STATISTICS = 2**8
+# Up to this many numbers, a few runs together cost little more than one.
 _EXPECTATIONS = 2**13
-_MOST_DIFFUSIONS, _MOST_SOLUTIONS = 8, 4  # one run alone should not wait for many
+_SOME = 4
 
 
-def of_statistics(runs: int) -> int:
-    """Lane for a few numbers per run, in code that is element by element in the runs."""
+def of_steps(runs: int, step: Trace) -> int:
+    """Lane for a chain of cheap steps, of states without vectors."""
     sizes = _SIZES if jax.default_backend() == "cpu" else _SIZES_GPU
+    if not step.elementwise:
+        return sizes[0]
     return next((size for size in sizes if runs <= size), sizes[-1])
 
 
@@ -32,16 +39,17 @@ def of_vectors(numbers: int) -> int:
     return min(_fitting(_VECTORS if cpu else _VECTORS_GPU, numbers), 4096)
 
 
-def of_diffusions(runs: int, numbers: int) -> int:
-    """Lane for SDEs, whose coefficients at one state may be expectations over ``numbers``."""
-    if numbers <= 1:  # formulas
-        return of_statistics(runs)
-    return min(_fitting(_EXPECTATIONS, numbers), _MOST_DIFFUSIONS)
+def of_diffusions(runs: int, coefficients: Trace) -> int:
+    """Lane for SDEs, whose coefficients at one state may be large expectations."""
+    if coefficients.elementwise and coefficients.largest <= _FEW:
+        return of_steps(runs, coefficients)
+    small = min(_fitting(_STATISTICS, coefficients.largest), _SIZES[0])
+    return max(small, of_solutions(coefficients))
 
 
-def of_solutions(numbers: int) -> int:
-    """Lane for an adaptive solver whose right-hand side holds ``numbers`` numbers at once."""
-    return min(_fitting(_EXPECTATIONS, numbers), _MOST_SOLUTIONS)
+def of_solutions(field: Trace) -> int:
+    """Lane for an adaptive solver: runs wait for the one that takes the most steps."""
+    return min(_fitting(_EXPECTATIONS, field.largest), _SOME)
 
 
 def _fitting(room: int, numbers: int) -> int:

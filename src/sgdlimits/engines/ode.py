@@ -12,7 +12,7 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.path import Advanced, Record
-from sgdlimits.engines.sizes import largest_array
+from sgdlimits.engines.sizes import trace
 from sgdlimits.limits import flow
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.process.process import Process
@@ -41,8 +41,8 @@ class ODE(AbstractEngine):
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the drift at one state holds; for big quadratures one run alone."""
         process = dynamic(problem.process)
-        held = largest_array(_drift, process, process.template.vector)
-        return Plan(lanes.of_solutions(held), work=1.0, part=_STORED_TOGETHER)
+        field = trace(_drift, process, process.template.vector)
+        return Plan(lanes.of_solutions(field), work=1.0, part=_STORED_TOGETHER)
 
     def prepare(self, problem: Problem, lane: int) -> RunLane:
         """The solution at the recorded times after 0."""

@@ -19,6 +19,7 @@ from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.ode import solution_error
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
+from sgdlimits.engines.sizes import trace
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
@@ -95,7 +96,14 @@ class SDE(AbstractEngine):
 
 def plan_diffusion(diffusion: AbstractDiffusion, runs: int, times: np.ndarray, dt: float) -> Plan:
     """The plan of any diffusion."""
-    return Plan(lanes.of_diffusions(runs, diffusion.size), work=float(_counts(times, dt).sum()))
+    coefficients = trace(_coefficients, dynamic(diffusion), diffusion.process.template.vector)
+    lane = lanes.of_diffusions(runs, coefficients)
+    return Plan(lane, work=float(_counts(times, dt).sum()))
+
+
+@eqx.filter_jit
+def _coefficients(diffusion: AbstractDiffusion, y: Array) -> tuple[Array, Array]:
+    return diffusion.drift_vector(y), diffusion.factor(y)
 
 
 def prepare_diffusion(

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import cast
 
 import equinox as eqx
@@ -12,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
+from sgdlimits.expectations.breaks import distinct, find_breaks
+from sgdlimits.expectations.sampled import sampled
 
 Elementwise = Callable[[Array], Array]
 _SQUARE = (0.0, 0.0, 1.0)
@@ -146,8 +149,7 @@ class Activation(AbstractActivation):
 
     Args:
         function: elementwise, differentiable by JAX.
-        kinks: where it is not smooth. Expectations are accurate there only if this is declared;
-            the function itself must be continuous.
+        kinks: where it, or its derivative, jumps, beside where that is found by looking.
 
     Raises:
         TypeError: if ``function`` is not callable.
@@ -182,8 +184,15 @@ class Activation(AbstractActivation):
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """As declared."""
-        return self.at
+        """As found and as declared, ascending."""
+        return _kinks(self)
+
+
+@lru_cache(maxsize=256)
+def _kinks(activation: Activation) -> tuple[float, ...]:
+    both = sampled(lambda x: jnp.stack([activation(x), activation.slope(x)]))
+    found = find_breaks(both)
+    return distinct(np.array([*activation.at, *found]))
 
 
 _NAMED: dict[str, Callable[[], AbstractActivation]] = {

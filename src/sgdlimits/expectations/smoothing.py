@@ -1,51 +1,38 @@
 """An activation averaged over Gaussian noise on its argument.
 
 For xi ~ N(0, 1): E[sigma(mu + sqrt(q) xi)], the same of sigma', sigma'' and sigma'^2. sigma'' is
-meant as the derivative of the second in mu, which exists at kinks too (for q > 0).
+meant as the derivative of the second in mu, which exists at kinks too (for q > 0; 0 for q = 0).
 """
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits.expectations.activations import AbstractActivation
+from sgdlimits.expectations.own_points import own_points
 from sgdlimits.expectations.pairs import pair_of
 from sgdlimits.expectations.pairs.base import Smoothed
-from sgdlimits.expectations.truncated_gauss import C_MAX, truncated_gauss
+from sgdlimits.expectations.panels import nodes_around
 
-_NODES = 40  # Gauss-Hermite, smooth activations
-_SIDE = 12  # Gauss nodes on either side of a kink
+_ORDER = 8  # nodes in a panel
 
 
 def smooth(
     activation: AbstractActivation, mean: Float[Array, "*shape"], variance: Float[Array, "*shape"]
 ) -> Smoothed:
-    """By formula if the activation has one, else by Gauss rules (one kink at most)."""
-    nodes = _kinked if activation.kinks else _quadrature
-    average = pair_of(activation, activation).smooth or nodes
+    """By formula if the activation has one, else by Gauss rules on panels."""
+    average = pair_of(activation, activation).smooth or _quadrature
     return average(activation, mean, variance)
 
 
 def _quadrature(activation: AbstractActivation, mean: Array, variance: Array) -> Smoothed:
-    z, w = np.polynomial.hermite_e.hermegauss(_NODES)
-    weight = jnp.asarray(w / w.sum())
-    x = mean[..., None] + jnp.sqrt(jnp.maximum(variance, 0))[..., None] * jnp.asarray(z)
-    slope, bend = jax.jvp(activation.slope, (x,), (jnp.ones_like(x),))
-    return Smoothed(*(y @ weight for y in (activation(x), slope, bend, slope * slope)))
-
-
-def _kinked(activation: AbstractActivation, mean: Array, variance: Array) -> Smoothed:
-    (kink,) = activation.kinks
     noisy = variance > 0
-    spread = jnp.sqrt(jnp.where(noisy, variance, 1.0))
-    cut = jnp.clip((kink - mean) / spread, -C_MAX, C_MAX)
-    z, weight = truncated_gauss(cut, _SIDE)
-    x = mean[..., None] + spread[..., None] * jnp.where(noisy[..., None], z, 0.0)
+    spread = jnp.where(noisy, jnp.sqrt(jnp.where(noisy, variance, 1.0)), 0.0)
+    axis = nodes_around(mean, spread, own_points(activation), _ORDER)
+    x = mean[..., None] + spread[..., None] * axis.z
     slope = activation.slope(x)
     # Integration by parts: the derivative of the smoothed slope without sigma''.
-    bend = jnp.where(noisy, jnp.sum(weight * slope * z, axis=-1) / spread, 0.0)
-    value, first, second = (
-        jnp.sum(weight * y, axis=-1) for y in (activation(x), slope, slope * slope)
-    )
-    return Smoothed(value, first, bend, second)
+    bend = axis.covariance(slope) / jnp.where(noisy, spread, 1.0)
+    return Smoothed(
+        axis.mean(activation(x)), axis.mean(slope), jnp.where(noisy, bend, 0.0),
+        axis.mean(slope * slope),
+    )  # fmt: skip

@@ -43,6 +43,8 @@ class AbstractModel(eqx.Module, Generic[S]):
     has_chain: ClassVar[bool] = True
     #: Whether moments of one step at finite dim are known.
     has_one_step_moments: ClassVar[bool] = True
+    #: Whether ``spectra`` knows its Hessian and gradient matrices.
+    has_curvature: ClassVar[bool] = False
     #: Whether there are reduced equations for width -> infinity.
     has_mean_field: ClassVar[bool] = False
     #: Whether real SGD starts from ``initial_parameters`` rather than from lifted statistics.

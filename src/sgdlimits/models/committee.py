@@ -25,11 +25,11 @@ from sgdlimits import _validate
 from sgdlimits.data.base import Matrix
 from sgdlimits.data.teacher import Teacher
 from sgdlimits.expectations.activations import AbstractActivation, hermite_coefficients
-from sgdlimits.expectations.four_point import slopes_and_squared_error
+from sgdlimits.expectations.four_point import four_point_deviations, slopes_and_squared_error
 from sgdlimits.expectations.pairs import pair_of
 from sgdlimits.expectations.pairs.base import Committee4, FreeStep, Pair, TwoPoint
 from sgdlimits.expectations.rules import AbstractRule, coarse_rule
-from sgdlimits.expectations.two_point import matrix_two_point
+from sgdlimits.expectations.two_point import LEVELS, matrix_slope_overlap, matrix_two_point
 from sgdlimits.models import committee_increments
 from sgdlimits.models.base import PlainStep
 from sgdlimits.models.expectations import Expectations
@@ -40,6 +40,7 @@ from sgdlimits.statistics import rows
 from sgdlimits.statistics.overlaps import Coordinates, Statistics
 
 _HIGHEST_EXPONENT = 24
+_ROUNDING = 1e-13  # relative, of sums over nodes
 
 
 class CommitteeOutput(eqx.Module):
@@ -298,18 +299,18 @@ class Committee(MultiIndexModel):
 
     # -- expectations --------------------------------------------------------------------------
 
-    def _kernels(self, u: Statistics) -> TwoPoint:
+    def _kernels(self, u: Statistics, level: int = 0) -> TwoPoint:
         """k, k_m, k_q of sigma(s_i) and all n fields, (p, n)."""
         p, Omega = self.width, self.joint_covariance(u)
         ours, theirs = np.arange(p), p + np.arange(self.teacher_width)
-        left = matrix_two_point(self.student, self.student, Omega, ours, ours)
-        right = matrix_two_point(self.student, self.teacher, Omega, ours, theirs)
+        left = matrix_two_point(self.student, self.student, Omega, ours, ours, level)
+        right = matrix_two_point(self.student, self.teacher, Omega, ours, theirs, level)
         return TwoPoint(*(jnp.concatenate(x, axis=1) for x in zip(left, right, strict=True)))
 
-    def _of_loss(self, u: Statistics) -> tuple[Array, Array]:
-        """E[h] and E[g_i u_l], without ridge; three-point functions by Stein's lemma."""
+    def _of_loss(self, u: Statistics, level: int = 0) -> tuple[Array, Array]:
+        """E[h] and E[g_i u_l], without ridge; three-point functions by regression on the fields."""
         p, w, Omega = self.width, self.signed_weights(u), self.joint_covariance(u)
-        kernel = self._kernels(u)
+        kernel = self._kernels(u, level)
         g = 2 * Omega[:p] * (kernel.k_q @ w)[:, None] + (kernel.k_m * w) @ Omega
         h = 1 / p * (kernel.k @ w) if self.train_second_layer else u.v
         return h, w[:p, None] * g
@@ -325,14 +326,36 @@ class Committee(MultiIndexModel):
         )
 
     def deviations(self, u: Statistics) -> Expectations | None:
-        """None are known."""
+        """Distances to coarser rules, or deviations of replicates; None if all is by formula."""
+        if self.pair.exact:
+            return None
+        p, w, Omega = self.width, self.signed_weights(u), self.joint_covariance(u)
+        outer = w[:p, None] * w[:p]
+        values = self._by_panels(u, 0)
+        distances = [jax.tree.map(jnp.subtract, values, self._by_panels(u, x)) for x in LEVELS]
+        rounding = jax.tree.map(lambda x: _ROUNDING * x, values)
+        each = jax.tree.map(lambda *x: jnp.stack(x), *distances, rounding)
+        squares = outer * four_point_deviations(self._fields(u, Omega), self.rule)
+        apart = len(squares) != len(LEVELS)  # else both come from the same pair of rules
+        count = len(squares) if apart else len(LEVELS)
+        if not apart:
+            return each._replace(gg=each.gg.at[:count].add(squares))
+        padded = lambda x: jnp.pad(x, [(0, count), *([(0, 0)] * (x.ndim - 1))])  # noqa: E731
+        each = jax.tree.map(padded, each)
+        return each._replace(gg=each.gg.at[-count:].add(squares))
+
+    def _by_panels(self, u: Statistics, level: int) -> Expectations:
+        """What pairs of fields give: all but E[sigma' sigma' e^2] in gg."""
+        p, w = self.width, self.signed_weights(u)
+        h, g = self._of_loss(u, level)
+        slopes = matrix_slope_overlap(self.student, u.Q, level)
+        return Expectations(h, g[:, p:], g[:, :p], w[:p, None] * w[:p] * self.noise * slopes)
 
     def _gradient_covariance(self, u: Statistics, scale: Array) -> Float[Array, "width width"]:
         """E[g gᵀ] for fields with covariance scale * Omega."""
-        p, w = self.width, self.signed_weights(u)
-        Omega, ours = scale * self.joint_covariance(u), np.arange(self.width)
+        p, w, Omega = self.width, self.signed_weights(u), scale * self.joint_covariance(u)
         error = slopes_and_squared_error(self._fields(u, Omega), self.rule)
-        slopes = matrix_two_point(self.student, self.student, Omega, ours, ours).k_m
+        slopes = matrix_slope_overlap(self.student, Omega[:p, :p])
         return w[:p, None] * w[:p] * (error + self.noise * slopes)
 
     def _fields(self, u: Statistics, Omega: Array) -> Committee4:

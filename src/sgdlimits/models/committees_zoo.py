@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.expectations.activations import AbstractActivation, as_activation
+from sgdlimits.expectations.own_points import growth, own_points
+from sgdlimits.expectations.pairs import pair_of
+from sgdlimits.expectations.panel_rule import panel_rule
 from sgdlimits.expectations.rules import (
     AbstractRule,
     Nodes,
@@ -21,7 +24,9 @@ from sgdlimits.models.committee import Committee
 
 ActivationLike = str | AbstractActivation | Callable
 _MOST_NODES = 60_000
-_MOST_GAUSS, _MOST_GAUSS_SMOOTH = 4, 3
+_MOST_GAUSS, _MOST_GAUSS_SMOOTH = 4, 3  # fields
+_MOST_PANELS = 3
+_HEAVY = 1.5  # power of growth from which tails decide
 _MOST_SOBOL = 64
 
 
@@ -105,7 +110,7 @@ def committee(
         teacher_second_layer=_row("teacher_second_layer", teacher_second_layer, k),
         noise=_validate.nonnegative("noise", noise),
         train_second_layer=_validate.boolean("train_second_layer", train_second_layer),
-        rule=_rule(student, teacher, p + k) if rule is None else rule,
+        rule=_rule(student, teacher, p, k) if rule is None else rule,
         ridge=ridge,
     )
 
@@ -161,18 +166,33 @@ def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:
     return tuple(float(x) for x in row)
 
 
-def _rule(student: AbstractActivation, teacher: AbstractActivation, n: int) -> AbstractRule:
-    """Exact for polynomials where the grid is small enough; else as for the mixtures."""
+def _rule(student: AbstractActivation, teacher: AbstractActivation, p: int, k: int) -> AbstractRule:
+    """Exact for polynomials where the grid is small enough; else panels, or Sobol points."""
+    n = p + k
     if student.degree is not None and teacher.degree is not None:
         # Fourth moments of the error times squares of the gradient: degree 8 D.
         order = 2 * max(student.degree, teacher.degree) + 1
         if (2 * order) ** n <= _MOST_NODES:
             return TruncatedGauss(n, order)
-    kinks = {*student.kinks, *teacher.kinks}
-    # Further on, tensor grids of this size miss covariances of increments by a few per cent: with
-    # kinks from five dimensions on, without from four (two erf neurons and two teachers: 3 %, Sobol
-    # points 0.2 %; for ReLU it is 2e-6, and Sobol points 5 %).
-    most = _MOST_GAUSS if kinks else _MOST_GAUSS_SMOOTH
     if n > _MOST_SOBOL:
         return NoRule(n)
-    return QuasiMonteCarlo(n, 12) if n > most else rule_for(n, kinks=kinks)
+    kinks = {*student.kinks, *teacher.kinks}
+    if pair_of(student, teacher).exact and n <= (_MOST_GAUSS if kinks else _MOST_GAUSS_SMOOTH):
+        # For covariances of increments alone, which are of order one in dim.
+        return rule_for(n, kinks=kinks)
+    fields = [*[student] * p, *[teacher] * k]
+    panels = panel_rule(fields) if n <= _MOST_PANELS else None
+    if panels is not None:
+        return panels
+    if n <= _MOST_GAUSS and _one_break(student, teacher):
+        return rule_for(n, kinks=kinks)
+    # Sobol points that stay on their side of every kink count, of all nodes, only those on the
+    # likely sides: for 5 fields, ReLU and a cubic, they are off by half. Points that cross are not.
+    heavy = [i for i, x in enumerate(fields) if growth(x) > _HEAVY]
+    return QuasiMonteCarlo(n, 12, split=False, heavy=heavy)
+
+
+def _one_break(student: AbstractActivation, teacher: AbstractActivation) -> bool:
+    """Whether both are polynomials on either side of one point, which Gauss rules integrate."""
+    one, other = own_points(student), own_points(teacher)
+    return len({*one.all, *other.all}) == 1

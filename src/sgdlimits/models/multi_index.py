@@ -70,6 +70,7 @@ class MultiIndexModel(AbstractNetworkModel):
     ridge: float
     rule: AbstractRule
 
+    has_curvature: ClassVar = True
     citation: ClassVar = (
         "G. Ben Arous, R. Gheissari, A. Jagannath. High-dimensional limit theorems for SGD: "
         "effective dynamics and critical scaling. NeurIPS 2022."

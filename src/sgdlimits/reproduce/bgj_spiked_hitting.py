@@ -25,7 +25,7 @@ _RATE = 4 * (_SNR - 1)
 # (dimension, runs). A run of n = 10^6 takes 10^6 log(10^6)/8 = 1.7e6 steps.
 _QUICK = ((100, 2048), (1000, 2048), (10_000, 1024), (100_000, 64), (1_000_000, 16))
 _FULL = ((100, 16384), (1000, 16384), (10_000, 8192), (100_000, 2048), (1_000_000, 1024))
-_TINY = ((1000, 1024), (10_000, 1024))
+_TINY = ((1000, 64), (2000, 64))
 _LAW_SHOWN = (1000, 10_000)
 _FALSE_ALARM = 1e-4
 _MISSED = 5e-4  # of the runs, by the law, have not hit at the horizon: too few to move the mean
@@ -38,6 +38,7 @@ def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
     figure, axes = new_figure(1, 2, height=2.9)
     checks, means, errors, laws = [], [], [], []
     sizes, records = work.size(_QUICK, _FULL, _TINY), work.size(2001, 2001, 201)
+    tested = work.size((10_000, 1000), (10_000, 1000), (2000, 10))
     for dim, runs in sizes:
         law = escape_law(dynamics, SpikedStatistics(0.0, 1.0), "m", _LEVEL, dim)
         horizon = float(law.quantile(1 - _MISSED))
@@ -49,7 +50,7 @@ def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
         means.append(times.mean())
         errors.append(times.std(ddof=1) / times.size**0.5)
         laws.append(law)
-        checks += _checks_at(law, times, int(hits["censored"].sum()))
+        checks += _checks_at(law, times, int(hits["censored"].sum()), *tested)
         if dim in _LAW_SHOWN:
             _draw_law(axes[0, 1], law, times)
     _panel_scaling(axes[0, 0], np.array([n for n, _ in sizes]), means, errors, laws)
@@ -60,7 +61,10 @@ def hitting_times(work: Workspace) -> tuple[Figure, list[Check]]:
     return figure, checks
 
 
-def _checks_at(law: EscapeLaw, times: np.ndarray, censored: int) -> list[Check]:
+def _checks_at(
+    law: EscapeLaw, times: np.ndarray, censored: int, least_dim: int, least_runs: int
+) -> list[Check]:
+    """Mean, and from so large a dimension and so many runs on the law."""
     mean, error = times.mean(), times.std(ddof=1) / times.size**0.5
     n = law.dim
     checks = [
@@ -69,7 +73,7 @@ def _checks_at(law: EscapeLaw, times: np.ndarray, censored: int) -> list[Check]:
             bias=0.5 / n**0.5, why_bias="(n^-1/2)",
         )
     ]  # fmt: skip
-    if times.size >= 1000 and n >= 10_000:
+    if times.size >= least_runs and n >= least_dim:
         p_value = float(stats.kstest(times, law.cdf).pvalue)
         checks.append(
             holds(f"law of the hitting time at n = {n} ({times.size} runs)", "–",

@@ -12,7 +12,7 @@ point mass of ReLU's second derivative is never hit (see ``kink_surface`` for wh
 population loss). The ridge is left out, as in the papers: it adds ridge * I to the Hessian.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Integer
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.statistics.overlaps import Parameters, Statistics
 
@@ -53,11 +54,12 @@ BlockLike = tuple[int, int] | tuple[str, int] | str | Block
 
 def check_multi_index(model: object) -> MultiIndexModel:
     """Return ``model`` if it is a network of a few preactivations: those have these matrices."""
-    if not isinstance(model, MultiIndexModel):
+    check_model(model)
+    if not cast(AbstractModel, model).has_curvature:
         raise TypeError(
             f"model={model!r}: expected a MultiIndexModel, such as k_gmm(3) or committee()."
         )
-    return model
+    return cast(MultiIndexModel, model)
 
 
 def check_kind(kind: object) -> Kind:

@@ -24,15 +24,15 @@ def two_point(
 
     k = (sqrt(q r - m^2) + (pi - theta) m)/(2 pi), theta the angle; Cho and Saul (2009). Exact.
     k_m has infinite slope where the variables align; derivatives there are those along the
-    aligned states.
+    aligned states. A variable that is zero counts with the slope 0, as in SGD.
     """
     determinant = q * r - m * m
     apart = determinant > _ALIGNED * q * r
     sine = jnp.where(apart, jnp.sqrt(jnp.where(apart, determinant, 1.0)), 0.0)
     zero = (q <= 0) | (r <= 0)
-    # A variable that is zero makes no angle with anything: count it as a right one.
+    # A variable that is zero makes no angle with anything.
     theta = jnp.arctan2(jnp.where(zero, 1.0, sine), jnp.where(zero, 0.0, m))
-    k_m = (math.pi - theta) / (2 * math.pi)
+    k_m = jnp.where(zero, 0.0, (math.pi - theta) / (2 * math.pi))
     k = sine / (2 * math.pi) + k_m * m
     return TwoPoint(k, k_m, jnp.where(q > 0, sine / (4 * math.pi * jnp.where(q > 0, q, 1.0)), 0.0))
 
@@ -41,9 +41,10 @@ def four_point(of: Committee4) -> Float[Array, "p p"]:
     """The noise of the gradient of a committee of ReLU, by orthant probabilities.
 
     Tallis (1961), see ``relu_orthants``. Exact: to 1e-9 in general position, to 1e-5 where
-    neurons coincide.
+    neurons coincide. Neurons that are zero have the slope 0, as in SGD.
     """
-    return relu_four_point(of.covariance, of.weights, of.width)
+    alive = (jnp.diagonal(of.covariance)[: of.width] > 0).astype(float)
+    return alive[:, None] * alive * relu_four_point(of.covariance, of.weights, of.width)
 
 
 def smooth(
@@ -58,7 +59,7 @@ def smooth(
     z = mean / spread
     density = jnp.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     below = jax.scipy.special.ndtr(z)
-    step = jnp.where(noisy, below, jnp.heaviside(mean, 0.5))
+    step = jnp.where(noisy, below, (mean > 0).astype(float))
     value = jnp.where(noisy, mean * below + spread * density, jnp.maximum(mean, 0))
     return Smoothed(value, step, jnp.where(noisy, density / spread, 0.0), step)
 

@@ -7,6 +7,7 @@ kappa_i(a) = E[tau^2], and alpha = 1/gamma follows in closed form.
 
 import dataclasses
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def snr_threshold(
             separated, or at neither.
     """
     law = check_multi_index(model).data
-    if not isinstance(law, GaussianMixture):
+    if not law.has_snr:
         raise TypeError(
             f"snr_threshold: {type(law).__name__} has no snr; use outlier_thresholds(...)."
         )
@@ -155,7 +156,9 @@ def snr_threshold(
     index = _validate.integer("index", index, 0, model.minimum_dim - 1)
 
     def lead(log_snr: float) -> float:
-        changed = dataclasses.replace(model, data=law.with_snr(float(np.exp(log_snr))))
+        changed = dataclasses.replace(
+            model, data=cast(GaussianMixture, law).with_snr(float(np.exp(log_snr)))
+        )
         spectrum = asymptotic(changed, u, block, kind=kind, alpha=alpha, nodes=nodes)
         edge = spectrum.bulk.right if sign > 0 else spectrum.bulk.left
         strengths = spectrum.bulk.companion.strengths(edge.a)
