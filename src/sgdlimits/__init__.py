@@ -47,8 +47,8 @@ _HOME = {
     "sample_diffusion": "simulation.sample_diffusion",
     "SimulationInterrupted": "simulation.ensemble",
     "DivergenceWarning": "simulation.result",
-    "audit": "audit.run",
-    "AuditReport": "audit.report",
+    "audit": "auditing.run",
+    "AuditReport": "auditing.report",
     "compare": "analysis.compare",
     "Comparison": "analysis.compare",
     "convergence_rate": "analysis.compare",
@@ -82,8 +82,8 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.exit_time import drop_time as drop_time
     from sgdlimits.analysis.exit_time import exit_time as exit_time
     from sgdlimits.analysis.explosion import explosion_probability as explosion_probability
-    from sgdlimits.audit.report import AuditReport as AuditReport
-    from sgdlimits.audit.run import audit as audit
+    from sgdlimits.auditing.report import AuditReport as AuditReport
+    from sgdlimits.auditing.run import audit as audit
     from sgdlimits.closed_forms.committee_regimes import regime as regime
     from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.closed_forms.leap import leap as leap

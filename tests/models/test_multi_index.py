@@ -181,10 +181,6 @@ def test_chain_and_sgd_agree_in_law_after_many_steps():
             ),
             "not the overlaps of real vectors",
         ),
-        (
-            lambda: sl.effective_dynamics(_MODELS["binary"], sl.OnlineSGD(spherical=True)),
-            "spherical=True",
-        ),
     ],
 )
 def test_bad_input_is_refused(call, words):

@@ -58,6 +58,7 @@ class AbstractPath(eqx.Module):
 
 # Long enough that calling the compiled block costs little beside it, short enough for the cache.
 BLOCK = 128
+_DRAWN_TOGETHER = 16  # runs; the smallest lane that grows with their number
 _MOST_BLOCKS_AHEAD = 16  # how far the caller may run ahead of the computation
 
 
@@ -73,9 +74,7 @@ def _advance_block(
 ) -> tuple[PyTree, Integer[Array, " lane"], PyTree]:
     """State after the block, steps of divergence so far, state after each step of the block."""
     # Runs are the last axis throughout: the body of the loop is then a few long vector operations.
-    noise = jax.vmap(lambda key: path.noise(jax.random.fold_in(key, block), BLOCK), out_axes=-1)(
-        keys
-    )
+    noise = _draw(path, keys, block)
     step = jax.vmap(path.step, in_axes=(-1, -1, None, None), out_axes=-1)
 
     def body(state: PyTree, inputs: tuple) -> tuple[PyTree, PyTree]:
@@ -92,6 +91,25 @@ def _advance_block(
     # What is not finite stays so: the end of the block tells whether to look for the step at all.
     healthy = jnp.all(_finite(last))
     return last, jax.lax.cond(healthy, lambda diverged: diverged, mark, diverged), after
+
+
+def _draw(path: AbstractPath, keys: Key[Array, " lane"], block: Integer[Array, ""]) -> PyTree:
+    """The block's random numbers, the runs on the last axis.
+
+    In groups of fixed size: labels may be products of matrices, whose bits depend on sizes.
+    """
+
+    def one_group(keys: Key[Array, " group"]) -> PyTree:
+        draw = lambda key: path.noise(jax.random.fold_in(key, block), BLOCK)  # noqa: E731
+        return jax.vmap(draw, out_axes=-1)(keys)
+
+    def together(x: Array) -> Array:
+        """From (groups, ..., group) to (..., lane)."""
+        return jnp.moveaxis(x, 0, -2).reshape(*x.shape[1:-1], lane)
+
+    lane = keys.shape[0]
+    groups = jax.lax.map(one_group, keys.reshape(-1, min(lane, _DRAWN_TOGETHER)))
+    return jax.tree.map(together, groups)
 
 
 def _finite(state: PyTree) -> Bool[Array, " lane"]:

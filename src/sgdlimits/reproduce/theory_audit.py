@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.audit.closure import QUANTITIES
-from sgdlimits.audit.report import AuditReport
-from sgdlimits.audit.run import audit
+from sgdlimits.auditing.closure import QUANTITIES
+from sgdlimits.auditing.report import AuditReport
+from sgdlimits.auditing.run import audit
 from sgdlimits.models.base import Model
 from sgdlimits.models.committees_zoo import committee
 from sgdlimits.models.mixtures_zoo import binary_gmm, k_gmm, xor_gmm

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.analysis.compare import compare
-from sgdlimits.audit.picture import scan
-from sgdlimits.audit.run import audit
+from sgdlimits.auditing.picture import scan
+from sgdlimits.auditing.run import audit
 from sgdlimits.models.spiked_tensor import SpikedTensor
 from sgdlimits.models.vector_model import SpikedStatistics
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure

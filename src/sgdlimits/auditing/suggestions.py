@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 from scipy import stats
 
-from sgdlimits.audit.points import Scene, parameter_rows
+from sgdlimits.auditing.points import Scene, parameter_rows
 
 #: Parameters to a scalar.
 Candidate = Callable[[PyTree], Array]

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from sgdlimits.audit.estimates import Estimates
-from sgdlimits.audit.powers import ZERO, Power, fit_power
+from sgdlimits.auditing.estimates import Estimates
+from sgdlimits.auditing.powers import ZERO, Power, fit_power
 
 QUANTITIES = ("population drift", "corrector", "volatility")
 DRIFT = QUANTITIES[:2]

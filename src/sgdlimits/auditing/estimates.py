@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.audit.points import Scene
+from sgdlimits.auditing.points import Scene
 from sgdlimits.models.monte_carlo_fibre import VectorStatistics
 from sgdlimits.models.monte_carlo_moments import sample_moments, second_derivative
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from sgdlimits.audit.closure import DRIFT, QUANTITIES, Spread
-from sgdlimits.audit.powers import RESOLUTION, Power
-from sgdlimits.audit.suggestions import Suggestion
+from sgdlimits.auditing.closure import DRIFT, QUANTITIES, Spread
+from sgdlimits.auditing.powers import RESOLUTION, Power
+from sgdlimits.auditing.suggestions import Suggestion
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -242,6 +242,6 @@ class AuditReport:
 
     def plot(self) -> "Figure":
         """Sizes and spreads of drift and corrector against n, and the scan of step sizes."""
-        from sgdlimits.audit.picture import picture  # which draws reports
+        from sgdlimits.auditing.picture import picture  # which draws reports
 
         return picture(self)

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgdlimits.audit.closure import QUANTITIES
-from sgdlimits.audit.report import AuditReport
+from sgdlimits.auditing.closure import QUANTITIES
+from sgdlimits.auditing.report import AuditReport
 from sgdlimits.plots import COLOURS, PAGE, new_figure, style
 
 _PAINT = dict(zip(QUANTITIES, ("simulation", "second", "third"), strict=True))

@@ -16,12 +16,12 @@ from scipy import stats
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.audit.closure import QUANTITIES, spreads
-from sgdlimits.audit.estimates import Estimates, estimate
-from sgdlimits.audit.points import Scene, fibre_points, random_fibres
-from sgdlimits.audit.powers import Power, fit_power
-from sgdlimits.audit.report import AuditReport, Condition, FormulaCheck
-from sgdlimits.audit.suggestions import Candidate, suggest
+from sgdlimits.auditing.closure import QUANTITIES, spreads
+from sgdlimits.auditing.estimates import Estimates, estimate
+from sgdlimits.auditing.points import Scene, fibre_points, random_fibres
+from sgdlimits.auditing.powers import Power, fit_power
+from sgdlimits.auditing.report import AuditReport, Condition, FormulaCheck
+from sgdlimits.auditing.suggestions import Candidate, suggest
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import check_seed

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import sgdlimits as sl
-from sgdlimits.audit.powers import fit_power
+from sgdlimits.auditing.powers import fit_power
 from tests.helpers import FALSE_ALARM
 from tests.models.custom_examples import NOISE, regression
 
