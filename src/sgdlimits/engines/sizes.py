@@ -35,7 +35,8 @@ def trace(function: Callable[..., Any], *arguments: Any) -> Trace:
 
 def _mixes(equation: Any) -> bool:
     """Whether an operation mixes many numbers."""
-    name, terms = equation.primitive.name, equation.invars[0].aval if equation.invars else None
+    name = equation.primitive.name
+    terms: Any = equation.invars[0].aval if equation.invars else None
     if name == "dot_general":
         (axes, _), _ = equation.params["dimension_numbers"]
         return any(terms.shape[axis] > 1 for axis in axes)

@@ -92,7 +92,8 @@ class MultiIndexModel(AbstractNetworkModel):
             raise TypeError(f"data={data!r}: expected a GaussianMixture or a Teacher.")
         if not isinstance(network, Network):
             raise TypeError(f"network={network!r}: expected a Network.")
-        self.data, self.network, self.loss = data, network, loss
+        self.data = data  # pyright: ignore[reportIncompatibleMethodOverride]
+        self.network, self.loss = network, loss
         self.ridge = _validate.nonnegative("ridge", ridge)
         if data.labels_see_fields and any(data.noiseless):
             raise ValueError(

@@ -6,7 +6,7 @@ and h in a finite rest v: everything that SGD does follows from these (see ``pro
 """
 
 from abc import abstractmethod
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -37,8 +37,16 @@ class AbstractRowModel(AbstractModel[S]):
     #: Whether ``increment_moments`` are right for any batch, and not for one sample only.
     knows_batches: ClassVar[bool] = False
 
-    #: The law of the samples.
-    data: eqx.AbstractVar[AbstractDataLaw]
+    if TYPE_CHECKING:  # type checkers would ask subclasses with a property for an argument
+
+        @property
+        def data(self) -> AbstractDataLaw:
+            """The law of the samples."""
+            ...
+
+    else:
+        #: The law of the samples.
+        data: eqx.AbstractVar[AbstractDataLaw]
 
     @property
     @abstractmethod

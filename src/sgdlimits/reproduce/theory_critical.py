@@ -82,8 +82,8 @@ def _ends(axis: Axes, results: dict, dims: tuple[int, ...]) -> None:
         axis.errorbar(dims, [float(e.mean()) for e in ends],
                       [4 * float(e.std(ddof=1)) / len(e) ** 0.5 for e in ends], fmt="o", ms=3.5,
                       color=COLOURS[colour])  # fmt: skip
-        axis.plot(grid, [exact(_TIME, n ** (1 - a)) for n in grid],
-                  color=COLOURS[colour])  # fmt: skip
+        theory = np.array([float(exact(_TIME, n ** (1 - a))) for n in grid])
+        axis.plot(grid, theory, color=COLOURS[colour])
     axis.axhline(float(exact(_TIME, 0.0)), color="black", ls="--", lw=1)
     axis.set(xscale="log", yscale="log", xlabel="$n$", ylabel=rf"$r_\perp^2$ at $t={_TIME:g}$")
     axis.set_xticks(dims, [str(d) for d in dims])
