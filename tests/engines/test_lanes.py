@@ -69,7 +69,7 @@ def _branched(x):
 
 @pytest.mark.parametrize("function", [_outer, jax.jit(_outer), _looped, _branched])
 def test_the_largest_array_is_found_inside_of_loops_and_branches(function):
-    assert trace(function, jnp.ones(7)) == Trace(49, elementwise=True)
+    assert trace(function, jnp.ones(7)) == Trace(49, elementwise=False)  # a long sum
     assert trace(function, jax.ShapeDtypeStruct((7,), float)).largest == 49
 
 

@@ -18,6 +18,9 @@ from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
 
+_SHORT_BATCH = 4
+
+
 class ChainPath(AbstractPath):
     """The process's Markov chain; one path step is one SGD step."""
 
@@ -75,7 +78,9 @@ def _trace_step(process: Process, dim: int) -> Trace:
     noise = jax.eval_shape(lambda: process.chain_noise(jax.random.key(0), 1, constants))
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), noise)
     number = jax.ShapeDtypeStruct((), float)
-    return trace(_step, process, state, one, number, number)
+    step = trace(_step, process, state, one, number, number)
+    # Sums over a batch of more samples were seen to go by the lane.
+    return step if process.algorithm.batch <= _SHORT_BATCH else step._replace(elementwise=False)
 
 
 @eqx.filter_jit

@@ -7,8 +7,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-# A compiler may order sums of this many terms by the sizes of arrays; shorter ones it writes out.
-_LONG_SUM = 8
+# A compiler may order sums of more terms by the sizes of arrays; shorter ones it writes out.
+_SHORT_SUM = 8
 
 
 class Trace(NamedTuple):
@@ -41,7 +41,7 @@ def _mixes(equation: Any) -> bool:
         (axes, _), _ = equation.params["dimension_numbers"]
         return any(terms.shape[axis] > 1 for axis in axes)
     if name.startswith(("reduce_", "cum")) and "axes" in equation.params:
-        return int(np.prod([terms.shape[axis] for axis in equation.params["axes"]])) >= _LONG_SUM
+        return int(np.prod([terms.shape[axis] for axis in equation.params["axes"]])) > _SHORT_SUM
     return name in dir(jax.lax.linalg) or name in ("conv_general_dilated", "sort")
 
 
