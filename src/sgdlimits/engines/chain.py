@@ -17,7 +17,6 @@ from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
-
 _SHORT_BATCH = 4
 
 
