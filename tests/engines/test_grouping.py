@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.engines.base import Problem
+from sgdlimits.process.initial import draw_initial
+from sgdlimits.process.process import Process
+from sgdlimits.simulation.grid import Grid
 from tests.models.custom_examples import regression
 
 _DIM, _MANY = 40, 70
@@ -22,23 +26,23 @@ _PROCESSES = {
         sl.OnlineSGD(0.5),
     ),
 }
-# Diffusions of eight erf neurons hold millions of numbers: a lane of one, as of tanh's.
+# What this costs is compilation: of the slow programs one each.
 _CASES = [
     (name, engine)
     for name, (model, _) in _PROCESSES.items()
     for engine in sl.engines.ENGINES
     if (engine != "chain" or model.has_chain)
-    and (engine != "mean_field" or model.has_mean_field)
-    and (engine, name) != ("sde", "erf")
+    and (engine != "mean_field" or name in ("erf", "sphere"))
+    and (engine != "sde" or name in ("spiked", "binary", "phase"))
 ]
 
 
 def _values(name, engine, runs, first_run=0):
     model, sgd = _PROCESSES[name]
-    steps = {"sgd": 20, "chain": 20, "sde": 3}.get(engine, 1)
+    steps = 3 if engine == "sde" else 20
     options = {"dt": sgd.delta(_DIM)} if engine == "sde" else {}
     dataset = sl.simulate(
-        model, sgd, engine, dim=_DIM, time=max(1, steps) * sgd.delta(_DIM), runs=runs,
+        model, sgd, engine, dim=_DIM, time=steps * sgd.delta(_DIM), runs=runs,
         first_run=first_run, seed=7, record=2, risk=engine == "mean_field", **options,
     )  # fmt: skip
     return {key: variable.values for key, variable in dataset.data_vars.items()}
@@ -56,19 +60,45 @@ def test_runs_do_not_depend_on_how_many_there_are(name, engine):
     assert any(moved)
 
 
-# Elsewhere lanes do not go by runs, because bits would: the test above.
-@pytest.mark.parametrize("lanes", [(16, 64, 256)])
-@pytest.mark.parametrize(
-    ("name", "engine"), [("spiked", "chain"), ("spiked", "sde"), ("phase", "chain")]
-)
-def test_lanes_that_go_by_runs_give_the_same_bits(name, engine, lanes, monkeypatch):
-    from sgdlimits.engines import lanes as module
+# -- lanes that go by the number of runs -----------------------------------------------------------
 
-    found = []
-    for lane in lanes:
-        for rule in ("of_steps", "of_diffusions"):
-            monkeypatch.setattr(module, rule, lambda runs, trace, lane=lane: lane)
-        found.append(_values(name, engine, 16))
-    for other in found[1:]:
-        for key, values in found[0].items():
-            np.testing.assert_array_equal(values, other[key], err_msg=key)
+_SKEW = [[1.0, 0.2, 0.1], [0.2, 1.2, -0.3], [0.1, -0.3, 0.9]]
+_BY_RUNS = {
+    "spiked": ("chain", sl.SpikedTensor(order=3, snr=3.0), sl.OnlineSGD(0.2)),
+    "diffusion": ("sde", sl.SpikedTensor(snr=2.0), sl.OnlineSGD(0.2)),
+    # Labels are products of matrices.
+    "teachers": ("chain", sl.committee(4, 3, "erf", None, 0.1, _SKEW), sl.OnlineSGD(0.5)),
+    "widest": ("chain", sl.committee(8, 1, "square", noise=0.1), sl.OnlineSGD(0.02)),
+    "batches": ("chain", sl.committee(2, 1, "relu", noise=0.1), sl.OnlineSGD(0.5, batch=4)),
+}
+
+
+def _problem(model, sgd):
+    grid = Grid.create(150 * sgd.delta(_DIM), sgd.delta(_DIM), 2)
+    return Problem(Process(model, sgd), _DIM, 7, grid, None)
+
+
+@pytest.mark.parametrize("name", _BY_RUNS)
+def test_lanes_that_go_by_runs_give_the_same_bits(name):
+    engine, model, sgd = _BY_RUNS[name]
+    kind, problem = sl.engines.ENGINES[engine](), _problem(model, sgd)
+    assert [kind.plan(problem, runs).lane for runs in (1, 17, 1000)] == [16, 64, 256]
+    starts, found = draw_initial(problem.process, _DIM, np.arange(256), 7), []
+    for lane in (16, 64, 256):
+        run_lane = kind.prepare(problem, lane)
+        *_, last = run_lane(starts[:lane], jnp.arange(lane), lambda amount: None)
+        found.append(np.asarray(last.statistics.vector)[:16])
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "sgd"),
+    [
+        (sl.committee(9, 1, "erf"), sl.OnlineSGD(0.5)),  # steps with products of matrices
+        (sl.committee(2, 1, "erf"), sl.OnlineSGD(0.5, batch=8)),  # steps with longer sums
+    ],
+)
+def test_lanes_of_other_chains_do_not_go_by_runs(model, sgd):
+    problem = _problem(model, sgd)
+    assert [sl.engines.Chain().plan(problem, runs).lane for runs in (1, 17, 1000)] == [16] * 3

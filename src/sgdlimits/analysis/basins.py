@@ -8,10 +8,12 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.engines.base import AbstractEngine
+from sgdlimits.engines.choose import choose_full
 from sgdlimits.limits import flow
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics, effective_dynamics
 from sgdlimits.limits.fixed_points import FixedPoint
-from sgdlimits.simulation.simulate import FULL_ENGINES, simulate
+from sgdlimits.simulation.simulate import simulate
 from sgdlimits.statistics.base import AbstractStatistics
 
 _AT_REST = 1e-6  # largest drift of a state that is followed no further
@@ -82,7 +84,7 @@ def basin_probabilities(
     dynamics: EffectiveDynamics,
     dim: int,
     runs: int,
-    engine: str,
+    engine: str | AbstractEngine,
     time: float,
     seed: int,
     initial: AbstractStatistics | None,
@@ -92,7 +94,7 @@ def basin_probabilities(
 ) -> BasinProbabilities:
     """``EffectiveDynamics.basin_probabilities``."""
     radius = _validate.positive("radius", radius)
-    _validate.one_of("engine", engine, FULL_ENGINES)
+    choose_full(engine)  # options beside a name are for ``simulate`` to join
     model = dynamics.model.zero_noise()
     resting = effective_dynamics(model, dynamics.sgd)
     if components is not None and not components:

@@ -9,9 +9,11 @@ from scipy import stats
 
 from sgdlimits import _validate
 from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.engines.base import AbstractEngine
+from sgdlimits.engines.choose import choose_full
 from sgdlimits.models.base import Model, check_model
 from sgdlimits.simulation.result import DivergenceWarning
-from sgdlimits.simulation.simulate import FULL_ENGINES, simulate
+from sgdlimits.simulation.simulate import simulate
 from sgdlimits.statistics.base import AbstractStatistics
 
 
@@ -63,7 +65,7 @@ def explosion_probability(
     seed: int = 0,
     initial: AbstractStatistics | None = None,
     bound: float = 1e3,
-    engine: str = "chain",
+    engine: str | AbstractEngine = "chain",
 ) -> Proportion:
     """Probability that some statistic exceeds ``bound``, or floating point, by time ``time``.
 
@@ -83,7 +85,7 @@ def explosion_probability(
     """
     check_model(model)
     bound = _validate.positive("bound", bound)
-    _validate.one_of("engine", engine, FULL_ENGINES)
+    choose_full(engine)  # options beside a name are for ``simulate`` to join
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)  # it is what is counted
         dataset = simulate(

@@ -181,7 +181,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         *,
         dim: int,
         runs: int,
-        engine: str = "ode",
+        engine: Any = "ode",
         time: float = 100.0,
         seed: int = 0,
         initial: S | None = None,

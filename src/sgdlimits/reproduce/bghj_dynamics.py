@@ -43,8 +43,9 @@ def dynamics(work: Workspace) -> tuple[Figure, list[Check]]:
         "sgd", model, engine="sgd", dim=dim, time=time, runs=work.size(16, 16), record=_RECORDS
     )
     times = np.linspace(0, time, _RECORDS)
-    limit, snrs = _limit(_SNR, times, dim), work.size(_SNRS, _SNRS, (_SNR, 40.0, np.inf))
-    ends = {snr: _limit(snr, np.linspace(0, _LONG, _RECORDS)) for snr in snrs}
+    snrs, log2_nodes = work.size(_SNRS, _SNRS, (_SNR, 40.0, np.inf)), work.size(9, 9, 4)
+    limit = _limit(_SNR, times, log2_nodes, dim)
+    ends = {snr: _limit(snr, np.linspace(0, _LONG, _RECORDS), log2_nodes) for snr in snrs}
     figure, axes = new_figure(1, 3, width=PAGE, height=2.6)
     _panel_run(axes[0, 0], real, times, limit)
     _panel_statistics(axes[0, 1], chain, real, times, limit)
@@ -57,7 +58,9 @@ def dynamics(work: Workspace) -> tuple[Figure, list[Check]]:
 # -- theory ----------------------------------------------------------------------------------------
 
 
-def _limit(snr: float, times: np.ndarray, dim: float = np.inf) -> dict[str, np.ndarray]:
+def _limit(
+    snr: float, times: np.ndarray, log2_nodes: int, dim: float = np.inf
+) -> dict[str, np.ndarray]:
     """The limit from M = 0, R = I: means over exchangeable entries, and their standard errors.
 
     With ``dim``, from the mean of the random start there, R = (1 - k/dim) I.
@@ -66,7 +69,7 @@ def _limit(snr: float, times: np.ndarray, dim: float = np.inf) -> dict[str, np.n
     model = k_gmm(_K, snr=snr, ridge=_RIDGE)
     model = MultiIndexModel(
         data=model.data, network=model.network, loss=model.loss, ridge=_RIDGE,
-        rule=QuasiMonteCarlo(_K, 9, 4),
+        rule=QuasiMonteCarlo(_K, log2_nodes, 4),
     )  # fmt: skip
     start = Statistics(np.zeros(0), np.zeros((_K, _K)), (1 - _K / dim) * np.eye(_K))
     path = effective_dynamics(model).solve(start, times, rtol=1e-7, atol=1e-9)

@@ -25,7 +25,7 @@ from sgdlimits.reproduce.checks import SIGMAS, Check, against_simulation, equal,
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.statistics.overlaps import Statistics
 
-_SNR, _RIDGE, _WIDTH = 10.0, 0.03, 4
+_SNR, _RIDGE = 10.0, 0.03
 _LEVEL = 0.3
 _QUICK = (200, 1200, 6400)
 _TINY = (50, 100)
@@ -36,9 +36,10 @@ _COLOURS = ("third", "simulation", "second", "fourth", "theory")
 
 def cold_start(work: Workspace) -> tuple[Figure, list[Check]]:
     """max|M| against time, its exit time against log d, and the growth rate behind it."""
-    model = xor_gmm(_SNR, _RIDGE, _WIDTH)
+    width = work.size(4, 4, 2)
+    model = xor_gmm(_SNR, _RIDGE, width)
     # Two Gauss nodes a side: drift to 1e-3, exit times as with three.
-    rule = TruncatedGauss(_WIDTH, 2)
+    rule = TruncatedGauss(width, 2)
     coarse = MultiIndexModel(
         data=model.data, network=model.network, loss=model.loss, ridge=_RIDGE, rule=rule
     )
@@ -96,7 +97,7 @@ def _first(times: np.ndarray, paths: np.ndarray) -> np.ndarray:
 
 def _limit_of_starts(u: Statistics) -> Statistics:
     """The limit d -> infinity of the random start: M = 0 and Q = I."""
-    return Statistics(u.v, jnp.zeros_like(u.M), jnp.broadcast_to(jnp.eye(_WIDTH), u.Q.shape))
+    return Statistics(u.v, jnp.zeros_like(u.M), jnp.broadcast_to(jnp.eye(u.v.shape[-1]), u.Q.shape))
 
 
 def _linearised(dynamics: EffectiveDynamics, stuck: Statistics) -> tuple[np.ndarray, float]:
@@ -124,7 +125,7 @@ def _linearised(dynamics: EffectiveDynamics, stuck: Statistics) -> tuple[np.ndar
     for matrix, noise in zip(matrices[:starts], noises[:starts], strict=True):
         values, vectors = np.linalg.eig(matrix.T)
         leading = np.argmax(np.real(values))
-        rate, left = np.real(values[leading]), np.real(vectors[:, leading]).reshape(_WIDTH, -1)
+        rate, left = np.real(values[leading]), np.real(vectors[:, leading]).reshape(len(noise), -1)
         added = np.einsum("ik,ij,jk->", left, noise, left) / (2 * rate * np.sum(left * left))
         shifts.append(np.log1p(added) / (2 * rate))
     return rates, float(np.median(shifts))
