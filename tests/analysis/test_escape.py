@@ -115,6 +115,7 @@ def test_hitting_times_of_the_chain_follow_the_law(snr, step, level):
     assert stats.kstest(samples - law.standard_deviation / 3, law.cdf).pvalue < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.stat
 def test_a_saddle_whose_sides_differ_has_both_in_its_law():
     series = sl.Hermite([0.0, 0.0, 0.5, 0.4])

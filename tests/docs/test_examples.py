@@ -40,7 +40,12 @@ def _run(page: Path) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("page", _PAGES)
+_SLOW = ("docs/custom-models.md",)  # half a dozen audits
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=[pytest.mark.slow] * (p in _SLOW)) for p in _PAGES]
+)
 def test_examples(page):
     result = _run(_ROOT / page)
     assert result.returncode == 0, result.stdout

@@ -162,6 +162,7 @@ def _assert_search_finds_the_formula(eff, **options):
     np.testing.assert_array_equal(near.sum(1), 1)
 
 
+@pytest.mark.slow
 def test_search_finds_the_components_of_the_binary_mixture():
     _assert_search_finds_the_formula(_binary(), starts=128)
 
@@ -312,6 +313,7 @@ def test_the_fixed_point_of_three_classes_is_found_by_search():
     assert search.stable
 
 
+@pytest.mark.slow
 def test_three_classes_with_other_means_have_one_fixed_point():
     (point,) = _classes().fixed_points("search", starts=32)
     assert point.stable

@@ -69,9 +69,10 @@ def _noiseless(model, sgd, start, dt):
     from sgdlimits.engines.sde import DiffusionPath
 
     path = DiffusionPath(WeakNoiseDiffusion(sl.Process(model, sgd), 1e30))
+    step = jax.jit(lambda state: path.step(state, jnp.zeros(2), jnp.zeros(()), jnp.asarray(dt)))
     state = start.vector
     for _ in range(round(0.5 / dt)):
-        state = path.step(state, jnp.zeros(2), jnp.zeros(()), jnp.asarray(dt))
+        state = step(state)
     return np.asarray(state)
 
 
@@ -96,7 +97,8 @@ def test_noise_enters_at_the_old_point(dt):
     assert expected / float(covariance[0, 0, 0]) - 1 == pytest.approx(2 * dt, rel=0.1)
 
 
-@pytest.mark.parametrize(("width", "dim"), [(2, 250), (3, 1000), (4, 2000)])
+@pytest.mark.parametrize(("width", "dim"), [(2, 250), pytest.param(3, 1000, marks=pytest.mark.slow), pytest.param(4, 2000, marks=pytest.mark.slow)]
+)
 def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
     model = sl.xor_gmm(snr=5.0, ridge=0.1, width=width)
     process = sl.Process(model, sl.OnlineSGD())

@@ -6,6 +6,7 @@ holds for even orders.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -142,12 +143,13 @@ def _point_of(rho: float, k: int, lam: float, c: float, alpha: float) -> tuple[f
 
 
 def _radius_roots(k: int, lam: float, c: float, alpha: float) -> list[float]:
-    def excess(log_rho: float) -> float:
-        m, r2 = _point_of(math.exp(log_rho), k, lam, c, alpha)
-        return math.log(m * m + r2) - log_rho
+    def excess(log_rho: Any) -> Any:
+        b = 2 * k * np.exp((k - 1) * log_rho)
+        m2 = ((b + alpha) / (2 * k * lam)) ** (2 / (k - 2))
+        return np.log(m2 + c * b / (b + alpha)) - log_rho
 
     top = math.log(lam ** (2 / k) + c) + 0.1
     grid = np.linspace(top - 40.0, top, 20001)
-    values = np.array([excess(x) for x in grid])
+    values = excess(grid)
     brackets = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
     return [math.exp(bracketed_root(excess, grid[i], grid[i + 1])) for i in brackets]

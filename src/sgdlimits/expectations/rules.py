@@ -27,6 +27,10 @@ _MOST_SPLIT = 5  # dimensions in which Sobol points are split at kinks
 _Z_MAX = 8.0  # a kink further out than this carries a weight below rounding
 
 
+#: Values (components, nodes) of an integrand at nodes (dim, nodes).
+Look = Callable[[Array], Array]
+
+
 class Nodes(NamedTuple):
     """Standard normal nodes and weights; the first axis are replicates of one rule.
 
@@ -62,6 +66,16 @@ class AbstractRule(eqx.Module):
     ) -> Nodes:
         """Nodes for the law of s = mean + factor z with F kinked at s_i in ``kinks``."""
 
+    def nodes_of(
+        self,
+        mean: Float[Array, " dim"],
+        factor: Float[Array, "dim dim"],
+        kinks: tuple[float, ...],
+        look: Look,
+    ) -> Nodes:
+        """Nodes for an integrand that may be looked at; default: ``nodes``, which do not look."""
+        return self.nodes(mean, factor, kinks)
+
     @property
     def differentiable(self) -> bool:
         """Whether derivatives of an expectation see the kinks."""
@@ -71,9 +85,17 @@ class AbstractRule(eqx.Module):
         """A rule whose distance from this one estimates its error; None: replicates do that."""
         return None
 
+    def half(self) -> "AbstractRule | None":
+        """One with half of the nodes an axis, whose distance shows how fast rules converge."""
+        return None
+
     def cheaper(self, error: float) -> "AbstractRule":
         """One with fewer nodes that was measured to reach this error, or the rule itself."""
         return self
+
+    def finer(self) -> "AbstractRule | None":
+        """What to take where this rule, as a default, is not accurate enough; None: no more."""
+        return None
 
 
 class QuasiMonteCarlo(AbstractRule):
@@ -137,6 +159,13 @@ class QuasiMonteCarlo(AbstractRule):
         return QuasiMonteCarlo(
             self.dim, log2_nodes, of.replicates, of.seed, split=split, heavy=heavy
         )
+
+    def finer(self) -> "QuasiMonteCarlo | None":
+        """Four times as many points, and more if that is not enough; a chosen rule stays."""
+        of = QuasiMonteCarlo(self.dim, split=self.split, heavy=self.heavy)
+        defaults = {self.with_nodes(log2, of) for log2 in (_DEFAULT_LOG2, ROUGH_LOG2, *_FINER_LOG2)}
+        more = next((log2 for log2 in _FINER_LOG2 if log2 > self.log2_nodes), None)
+        return None if more is None or self not in defaults else self.with_nodes(more)
 
     def nodes(
         self,
@@ -301,6 +330,15 @@ class TruncatedGauss(AbstractRule):
             return TruncatedGauss(self.dim, self.order - 1)
         return TruncatedGauss(self.dim, [max(1, n - 1) for n in self.order])
 
+    def half(self) -> "TruncatedGauss":
+        """Half of the nodes a side."""
+        return TruncatedGauss(self.dim, [(n + 1) // 2 for n in self.orders])
+
+    def finer(self) -> "AbstractRule | None":
+        """Sobol points, which are right at any norm, if slowly; a chosen rule stays."""
+        default = self.order == _DEFAULT.get(self.dim)
+        return QuasiMonteCarlo(self.dim, _FINER_LOG2[0], split=False) if default else None
+
 
 def _hermite(order: int) -> tuple[Array, Array]:
     z, weight = np.polynomial.hermite_e.hermegauss(2 * order)
@@ -330,6 +368,8 @@ _DEFAULT: dict[int, int | tuple[int, ...]] = {
     1: 12, 2: 12, 3: (12, 8, 8), 4: (8, 6, 5, 4), 5: (6, 4, 4, 4, 3)
 }  # fmt: skip
 _DEFAULT_LOG2 = 12
+ROUGH_LOG2 = 13  # where integrands jump, and no point stays on its side
+_FINER_LOG2 = (14, 16)  # where a default is not accurate enough
 _SOBOL_ERROR, _SOBOL_RATE = 3e-3, 0.6  # at 8 x 2^12 points; the power at which it falls
 _MOST_LOG2 = 17
 

@@ -1,5 +1,6 @@
 """What a network sees of the samples of one class: nodes, and affine functions of them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -96,12 +97,24 @@ def class_nodes(
     c: Array,
     a: Float[Array, " directions"],
     deviation: Array,
+    values: Callable[[Array, Array], Array] | None = None,
 ) -> ClassNodes:
-    """Nodes of class ``c`` with mean coefficients ``a``, for what ``factors`` stand for."""
+    """Nodes of class ``c`` with mean coefficients ``a``, for what ``factors`` stand for.
+
+    ``values`` (components, nodes) of the integrand, from preactivations and labels, are there for
+    rules that look.
+    """
     s = Affine(u.M @ a, deviation * of.s)
     f = Affine(jnp.asarray(law.gram) @ a, deviation * of.f)
     noise = Affine(jnp.zeros(law.label_noises), of.noise)
     joint = of.s.shape[1] > of.s.shape[0]
     all_of = (f, s, noise) if joint else (s,)
     mean, factor = (jnp.concatenate(x) for x in zip(*all_of, strict=True))
-    return ClassNodes(c, rule.nodes(mean, factor, kinks), s, f, noise)
+    if values is None:
+        return ClassNodes(c, rule.nodes(mean, factor, kinks), s, f, noise)
+
+    def look(z: Array) -> Array:
+        nowhere = Nodes(z[None], jnp.zeros((1, z.shape[1])))
+        return values(s(z), ClassNodes(c, nowhere, s, f, noise).labels(law, z))
+
+    return ClassNodes(c, rule.nodes_of(mean, factor, kinks, look), s, f, noise)

@@ -100,6 +100,7 @@ class Committee(MultiIndexModel):
     formula for two erf, two ReLU or two polynomials, covariance for two squares; else quadrature.
     """
 
+    looks: ClassVar = False  # where activations break, ``expectations`` looks itself
     records_risk: ClassVar = True
     has_mean_field: ClassVar = True
     citation: ClassVar = (

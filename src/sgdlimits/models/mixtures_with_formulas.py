@@ -1,6 +1,6 @@
 """The papers' mixtures, whose fixed points without noise are known by formula."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,8 @@ from sgdlimits.statistics.overlaps import Statistics
 
 class ReluMixture(MultiIndexModel):
     """The model of ``binary_gmm`` and ``xor_gmm``: class means ±e_i, labels 0 and 1."""
+
+    looks: ClassVar = False
 
     if TYPE_CHECKING:  # type checkers would generate one from the fields
         __init__ = MultiIndexModel.__init__
@@ -37,6 +39,8 @@ class ReluMixture(MultiIndexModel):
 
 class SoftmaxMixture(MultiIndexModel):
     """The model of ``k_gmm``: one mean and one linear output per class, cross-entropy."""
+
+    looks: ClassVar = False
 
     if TYPE_CHECKING:  # type checkers would generate one from the fields
         __init__ = MultiIndexModel.__init__

@@ -17,7 +17,9 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.data.base import AbstractDataLaw
+from sgdlimits.expectations.looked_panels import LookedPanels
 from sgdlimits.expectations.rules import (
+    ROUGH_LOG2,
     AbstractRule,
     QuasiMonteCarlo,
     check_rule,
@@ -33,7 +35,9 @@ from sgdlimits.models.class_nodes import (
     field_count,
     node_count,
 )
+from sgdlimits.models.expectation_scales import scales
 from sgdlimits.models.expectations import Expectations
+from sgdlimits.models.found_jumps import Jumps, found_jumps
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.row_model import AbstractNetworkModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
@@ -43,6 +47,7 @@ from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
 
 _LABEL_LOG2 = 12  # nodes of a scramble, where labels are functions of fields
+_ROUNDING = 1e-11  # of the expectations themselves
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
@@ -70,6 +75,8 @@ class MultiIndexModel(AbstractNetworkModel):
     ridge: float
     rule: AbstractRule
 
+    #: Whether gradients are looked at for jumps; not where they are known to be declared.
+    looks: ClassVar[bool] = True
     has_curvature: ClassVar = True
     citation: ClassVar = (
         "G. Ben Arous, R. Gheissari, A. Jagannath. High-dimensional limit theorems for SGD: "
@@ -99,10 +106,6 @@ class MultiIndexModel(AbstractNetworkModel):
             raise ValueError(
                 "snr=inf: a class without noise needs a label of its own; give a table."
             )
-        fields = node_count(data, network.width)
-        if rule is not None:
-            check_rule(rule, fields, network.kinks)
-        self.rule = _default_rule(data, network, fields, tolerance) if rule is None else rule
         label = jax.ShapeDtypeStruct((data.outputs,), float)
         v, s = (jax.ShapeDtypeStruct((n,), float) for n in (network.layer, network.width))
         try:
@@ -119,6 +122,22 @@ class MultiIndexModel(AbstractNetworkModel):
                 f"loss: gives shape {shape} for one sample, expected a scalar; labels arrive with "
                 f"shape {label.shape}, so that y[0] is the first number."
             )
+        fields = node_count(data, network.width)
+        if rule is not None:
+            check_rule(rule, fields, self.kinks)
+        self.rule = self._default_rule(fields, tolerance) if rule is None else rule
+
+    def _default_rule(self, fields: int, tolerance: float | None) -> AbstractRule:
+        if tolerance is not None or all(self.data.noiseless):
+            return rule_for(fields, tolerance, self.kinks)
+        if self.data.labels_see_fields:
+            # Nobody knows where labels jump: replicates tell the error whatever they do.
+            return QuasiMonteCarlo(fields, _LABEL_LOG2)
+        if fields == 1:
+            return LookedPanels()
+        if self.jumps.moving:
+            return QuasiMonteCarlo(fields, ROUGH_LOG2, split=False)
+        return rule_for(fields, kinks=self.kinks)
 
     # -- shapes --------------------------------------------------------------------------------
 
@@ -134,8 +153,16 @@ class MultiIndexModel(AbstractNetworkModel):
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Of the network."""
-        return self.network.kinks
+        """Declared by the network, or found."""
+        return tuple(sorted({*self.network.kinks, *self.jumps.fixed}))
+
+    @property
+    def jumps(self) -> Jumps:
+        """Of the gradient of one sample."""
+        if not self.looks:
+            return Jumps()
+        network = self.network
+        return found_jumps(network.function, self.loss, self.data, network.width, network.layer)
 
     def accurate_to(self, error: float) -> "MultiIndexModel":
         """Drifts to this error at states of order one; a rule that the user chose is kept."""
@@ -218,9 +245,13 @@ class MultiIndexModel(AbstractNetworkModel):
         """
         rule, of = self.rule if rule is None else rule, factors(self.data, u)
 
+        def values(s: Array, labels: Array) -> Array:
+            return jnp.concatenate(self._gradients_at(u.v, s, labels))
+
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
-            at = class_nodes(self.data, u, of, rule, self.network.kinks, c, a, deviation)
+            kinks = self.kinks
+            at = class_nodes(self.data, u, of, rule, kinks, c, a, deviation, values)
             return function(a, deviation, at)
 
         classes = np.flatnonzero(~np.array(self.data.noiseless))
@@ -244,13 +275,22 @@ class MultiIndexModel(AbstractNetworkModel):
         )
 
     def deviations(self, u: Statistics) -> Expectations | None:
-        """Distance to a coarser rule, or deviations of the rule's replicates."""
-        coarser, fine = self.rule.coarser(), self._estimates(u)
-        if coarser is not None:
-            return jax.tree.map(jnp.subtract, fine, self._estimates(u, coarser))
-        if len(fine.h) < 2:
-            raise ValueError(f"rule={self.rule!r}: it has no error estimate; take a larger one.")
-        return fine.deviations()
+        """Distances to coarser rules, or deviations of the rule's replicates."""
+        coarser, half, fine = self.rule.coarser(), self.rule.half(), self._estimates(u)
+        if coarser is None:
+            if len(fine.h) < 2:
+                raise ValueError(
+                    f"rule={self.rule!r}: it has no error estimate; take a larger one."
+                )
+            return fine.deviations()
+        rounding = jax.tree.map(lambda x: _ROUNDING * x, fine)
+        near = jax.tree.map(jnp.subtract, fine, self._estimates(u, coarser))
+        parts = [rounding, near]
+        if half is not None:
+            far = jax.tree.map(jnp.subtract, fine, self._estimates(u, half))
+            size = scales(self, u, fine.mean())
+            parts.append(jax.tree.map(_left_over, far, size))
+        return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
@@ -289,7 +329,7 @@ class MultiIndexModel(AbstractNetworkModel):
             coefficients,
             self.data.weights * jnp.asarray(noiseless, float),
             np.array(self.data.gram),
-            walls(coefficients, noiseless, self.network.kinks),
+            walls(coefficients, noiseless, self.kinks),
         )
 
     def _label_of(self, c: Array | int) -> Array:
@@ -315,14 +355,15 @@ class MultiIndexModel(AbstractNetworkModel):
 
     @property
     def has_jacobian(self) -> bool:
-        """Not where nodes cross the kinks of noisy preactivations."""
-        crossing = self.network.kinks and not all(self.data.noiseless)
-        return not crossing or self.rule.differentiable
+        """Not where nodes cross the jumps of a gradient, or do not move with them."""
+        if all(self.data.noiseless):
+            return True
+        return not self.jumps.moving and (not self.kinks or self.rule.differentiable)
 
     @property
     def differentiates_nodes(self) -> bool:
         """Noisy classes and no kinks: what is at a kink jumps with the least noise."""
-        return not self.network.kinks and not all(self.data.noiseless)
+        return not self.kinks and not all(self.data.noiseless)
 
     # -- moments of one step -------------------------------------------------------------------
 
@@ -461,13 +502,14 @@ class MultiIndexModel(AbstractNetworkModel):
         return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
 
 
-def _default_rule(
-    data: AbstractDataLaw, network: Network, fields: int, tolerance: float | None
-) -> AbstractRule:
-    if tolerance is None and data.labels_see_fields:
-        # Nobody knows where labels jump: replicates tell the error whatever they do.
-        return QuasiMonteCarlo(fields, _LABEL_LOG2)
-    return rule_for(fields, tolerance, network.kinks)
+def _left_over(far: Array, scale: Array) -> Array:
+    """Part of the distance to half of the nodes that may still be missing.
+
+    All of it where that distance is large: a rule that has not begun to converge is no nearer to
+    the truth than to its own half. Geometric convergence would leave its square.
+    """
+    safe = jnp.where(scale > 0, scale, 1.0)
+    return far * jnp.minimum(1.0, jnp.sqrt(jnp.max(jnp.abs(far), initial=0.0) / safe))
 
 
 def _together(rule: AbstractRule, classes: int) -> bool:
