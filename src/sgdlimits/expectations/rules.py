@@ -71,6 +71,11 @@ class AbstractRule(eqx.Module):
         """A rule whose distance from this one estimates its error; None: replicates do that."""
         return None
 
+    @property
+    def has_error_estimate(self) -> bool:
+        """Whether there is a coarser rule, or several replicates."""
+        return self.coarser() is not None
+
     def cheaper(self, error: float) -> "AbstractRule":
         """One with fewer nodes that was measured to reach this error, or the rule itself."""
         return self
@@ -129,6 +134,11 @@ class QuasiMonteCarlo(AbstractRule):
     def differentiable(self) -> bool:
         """Only if no node crosses a kink."""
         return self.split
+
+    @property
+    def has_error_estimate(self) -> bool:
+        """With two replicates or more."""
+        return self.replicates > 1
 
     def with_nodes(self, log2_nodes: int, of: "QuasiMonteCarlo | None" = None) -> "QuasiMonteCarlo":
         """So many nodes of each scramble, and the scrambles of another rule if one is given."""

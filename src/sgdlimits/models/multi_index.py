@@ -245,12 +245,19 @@ class MultiIndexModel(AbstractNetworkModel):
 
     def deviations(self, u: Statistics) -> Expectations | None:
         """Distance to a coarser rule, or deviations of the rule's replicates."""
+        if all(self.data.noiseless):
+            return None  # each class is one point
         coarser, fine = self.rule.coarser(), self._estimates(u)
         if coarser is not None:
             return jax.tree.map(jnp.subtract, fine, self._estimates(u, coarser))
         if len(fine.h) < 2:
             raise ValueError(f"rule={self.rule!r}: it has no error estimate; take a larger one.")
         return fine.deviations()
+
+    @property
+    def knows_errors(self) -> bool:
+        """Unless the rule has nothing to compare with."""
+        return all(self.data.noiseless) or self.rule.has_error_estimate
 
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
