@@ -150,6 +150,7 @@ def simulate(
     try:
         arguments = configuration.read(config)
         from sgdlimits.simulation.simulate import simulate
+        from sgdlimits.statistics.reserved import is_error
 
         dataset = simulate(**arguments, out=out)
     except (ValueError, TypeError, OSError) as error:
@@ -159,7 +160,7 @@ def simulate(
     last = dataset.isel(time=-1)
     typer.echo(f"{dataset.sizes['run']} runs to time {float(last['time']):g} -> {out}")
     for name, variable in last.data_vars.items():
-        if variable.dims == ("run",) and name != "diverged":
+        if variable.dims == ("run",) and name != "diverged" and not is_error(name):
             values = variable.values
             typer.echo(f"  {name}: mean {values.mean():.6g}, standard deviation {values.std():.3g}")
 

@@ -166,3 +166,31 @@ def test_gaussian_refuses_what_is_not_gaussian(as_users_run):
         eff.rescale("m").gaussian(u, [-1.0])
     with pytest.raises(TypeError, match=r"(?s)dynamics=.*expected.*rescale"):
         sl.sample_diffusion(eff, initial=u, time=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda u: sl.Statistics(u.v, u.M, u.Q.at[0, 1].set(5.0).at[1, 0].set(5.0)),
+            "real vectors",
+        ),
+        (lambda u: sl.Statistics(u.v, u.M, u.Q.at[0, 1].set(0.3)), "symmetric"),
+        (lambda u: sl.Statistics(u.v, u.M[:1], u.Q[:1, :1]), r"initial: M has shape \(1, 1\)"),
+        (lambda u: sl.Statistics(u.v, u.M.at[0, 0].set(np.nan), u.Q), "initial: M must be finite"),
+        (lambda u: sl.SpikedStatistics(0.1, 1.0), "expected Statistics"),
+    ],
+    ids=["not psd", "not symmetric", "shape", "nan", "kind"],
+)
+def test_diffusions_do_not_start_where_nothing_can_be(change, message, as_users_run):
+    # One neuron's overlap with the teacher is magnified about 0; it may be as large as it likes.
+    model = sl.committee(2, 1, "square", teacher_activation="square")
+    limit = sl.effective_dynamics(model).rescale("M_11", "M_21")
+    u = sl.Statistics([], [[40.0], [-30.0]], [[1.0, 0.0], [0.0, 1.0]])
+    limit.check_state(u)
+    with pytest.raises((TypeError, ValueError), match=message):
+        sl.sample_diffusion(limit, initial=change(u), time=0.1)
+    # At a finite dimension the magnified overlap is that of a real neuron.
+    finite = sl.effective_dynamics(model).rescale("M_11", "M_21", dim=400)
+    with pytest.raises(ValueError, match="real vectors"):
+        finite.check_state(u)

@@ -9,6 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from sgdlimits import _validate
+from sgdlimits.statistics.reserved import ERROR, is_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,7 +141,7 @@ def compare(
     Runs with the same seed start alike whatever the engine; where both hold the same runs they are
     subtracted pair by pair, which takes the spread of the starts out. Otherwise means are
     compared. The band is simultaneous over statistics and times, by Gaussian multipliers of the
-    runs (Student's t in the tails of its critical value). A theory whose moments are estimates
+    runs (Student's t in the tails of its critical value). A theory whose drift is not exact
     (``<name>_error``) widens it: that error is common to all runs.
 
     Args:
@@ -236,7 +237,7 @@ def convergence_rate(comparisons: Sequence[Comparison]) -> Rate:
 def _shared(one: xr.Dataset, other: xr.Dataset, names: Sequence[str] | None) -> list[str]:
     usable = [str(n) for n in one.data_vars
               if n in other and {"run", "time"} <= set(one[n].dims)
-              and not str(n).endswith("_error")]  # fmt: skip
+              and not is_error(n)]  # fmt: skip
     wanted = usable if names is None else [names] if isinstance(names, str) else list(names)
     unknown = set(wanted) - set(usable)
     if unknown or not wanted:
@@ -272,10 +273,14 @@ def _same_runs(one: xr.Dataset, other: xr.Dataset) -> bool:
 
 
 def _theory_error(theory: xr.Dataset, names: list[str]) -> np.ndarray | float:
-    """Standard error (time, statistic) of a theory with estimated moments, its mean over runs."""
-    if not all(f"{name}_error" in theory for name in names):
+    """Error (time, statistic) of a theory whose drift is not exact, its mean over runs.
+
+    Variables without one of their own, such as the risk, count as exact.
+    """
+    exact = {f"{name}{ERROR}": 0 * theory[name] for name in names if f"{name}{ERROR}" not in theory}
+    if len(exact) == len(names):
         return 0.0
-    _, errors = _stack(theory, [f"{name}_error" for name in names])
+    _, errors = _stack(theory.assign(exact), [f"{name}{ERROR}" for name in names])
     return errors.mean(axis=0)
 
 

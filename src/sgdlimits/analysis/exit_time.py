@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate
+from sgdlimits.statistics.reserved import is_error
 
 Quantity = str | Callable[[xr.Dataset], xr.DataArray]
 
@@ -106,7 +107,10 @@ def _quantity(dataset: xr.Dataset, of: Quantity) -> xr.DataArray:
     elif isinstance(of, str):
         absolute = len(of) > 2 and of[0] == of[-1] == "|"
         name = of[1:-1] if absolute else of
-        usable = [v for v in dataset.data_vars if set(dataset[v].dims) == {"run", "time"}]
+        usable = [
+            v for v in dataset.data_vars
+            if set(dataset[v].dims) == {"run", "time"} and not is_error(v)
+        ]  # fmt: skip
         if name not in usable:
             if "run" not in dataset.dims:
                 raise ValueError("dataset has no dim run; keep it, as in ds.isel(run=[0]).")

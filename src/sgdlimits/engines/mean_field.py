@@ -14,9 +14,16 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import Advanced, Record
+from sgdlimits.engines.solution_error import BY_RULE, SolutionError
+from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.limits import flow
 from sgdlimits.limits import mean_field as reduced
-from sgdlimits.limits.mean_field import MeanFieldStatistics, check_nodes, reduce
+from sgdlimits.limits.mean_field import (
+    MeanFieldStatistics,
+    check_nodes,
+    coarser_rule_of,
+    reduce,
+)
 from sgdlimits.models.committee import Committee
 from sgdlimits.process.lanes import map_lanes
 from sgdlimits.process.process import Process
@@ -39,6 +46,7 @@ class MeanField(AbstractEngine):
     Args:
         noise, self_term: which terms of relative order 1/width are kept, see
             ``sgdlimits.MeanField``.
+        errors: whether results hold ``<name>_error`` where the equations' drift is not exact.
 
     Raises:
         TypeError: unless they are True or False.
@@ -46,13 +54,15 @@ class MeanField(AbstractEngine):
 
     noise: bool = True
     self_term: bool = True
+    errors: bool = True
 
     name: ClassVar = "mean_field"
     keeps_full_statistics: ClassVar = False
     solves: ClassVar = True
 
     def __check_init__(self) -> None:
-        _ = self.reduction  # checks them
+        _ = self.reduction  # checks its terms
+        _validate.boolean("errors", self.errors)
 
     @property
     def reduction(self) -> reduced.MeanField:
@@ -105,14 +115,31 @@ class MeanField(AbstractEngine):
         def run_lane(
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
-            path = np.asarray(_solve(reduction, process, start, jnp.asarray(times)))
+            path = np.asarray(_solve(reduction, process, start, jnp.asarray(times), None))
             bad = ~np.isfinite(path).all(-1)
             diverged = np.where(bad.any(-1), times[bad.argmax(-1)], np.nan)
+            error = self._error(process, start, times, path)
             for index in range(1, len(times)):
-                yield Record(index, start.with_vector(jnp.asarray(path[:, index])), diverged)
+                state = start.with_vector(jnp.asarray(path[:, index]))
+                yield Record(index, state, diverged, None if error is None else error.at(index))
             advanced(len(path))
 
         return run_lane
+
+    def _error(
+        self,
+        process: Process,
+        start: AbstractStatistics,
+        times: np.ndarray,
+        path: Float[np.ndarray, "runs times statistics"],
+    ) -> SolutionError | None:
+        """From the solution by coarser nodes: of these equations, not of what they leave out."""
+        coarser = coarser_rule_of(_committee(process))
+        if not self.errors or coarser is None:
+            return None
+        other = np.asarray(_solve(self.reduction, process, start, jnp.asarray(times), coarser))
+        values = np.moveaxis(np.abs(path - other), 1, 0)
+        return SolutionError(start.with_vector(jnp.asarray(values)), BY_RULE)
 
     def with_risk(self, problem: Problem, dataset: xr.Dataset) -> xr.Dataset:
         """The risk of the reduced equations."""
@@ -184,9 +211,10 @@ def _solve(
     process: Process,
     begin: AbstractStatistics,
     times: Float[Array, " times"],
+    rule: AbstractRule | None,
 ) -> Float[Array, "runs times statistics"]:
     def one(u: Any) -> Array:
-        field = lambda t, y: reduction.drift(process, u.with_vector(y), t).vector  # noqa: E731
+        field = lambda t, y: reduction.drift(process, u.with_vector(y), t, rule).vector  # noqa: E731
         return flow.integrate(field, u.vector, times, RTOL, ATOL)
 
     return jax.lax.map(one, begin)

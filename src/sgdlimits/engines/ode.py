@@ -8,12 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.sizes import trace
+from sgdlimits.engines.solution_error import Solved, by_rule, paths_of, solution_error
 from sgdlimits.limits import flow
+from sgdlimits.limits.path_error import moments_of
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -27,16 +30,22 @@ class ODE(AbstractEngine):
     Args:
         rtol, atol: tolerances of the adaptive solver per step; default: what the accuracy of the
             drift deserves.
+        errors: whether results hold ``<name>_error`` where the drift is not exact.
 
     Raises:
-        TypeError, ValueError: unless the tolerances are numbers above 0.
+        TypeError, ValueError: unless the tolerances are numbers above 0, and ``errors`` True or
+            False.
     """
 
     rtol: float | None = eqx.field(converter=optional_positive("rtol"), default=None)
     atol: float | None = eqx.field(converter=optional_positive("atol"), default=None)
+    errors: bool = True
 
     name: ClassVar = "ode"
     solves: ClassVar = True
+
+    def __check_init__(self) -> None:
+        _validate.boolean("errors", self.errors)
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the drift at one state holds; for big quadratures one run alone."""
@@ -48,18 +57,23 @@ class ODE(AbstractEngine):
         """The solution at the recorded times after 0."""
         process, times = problem.process, problem.grid.times
         tolerances = self.tolerances(process)
+        along = self.errors and by_rule(process)
+        solved_at = np.union1d(times, moments_of(times)) if along else times
+        recorded = np.searchsorted(solved_at, times)
 
         def run_lane(
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
-            error = solution_error(process, start, times, tolerances)
-            path = _solve(process, start, times, tolerances)
+            solved = Solved(solved_at, paths_of(process, start, solved_at, tolerances))
+            path = solved.paths[recorded]
+            error = None
+            if self.errors:
+                error = solution_error(process, start, times, tolerances, solved)
             bad = ~np.isfinite(path).all(-1)
             diverged = np.where(bad.any(0), times[bad.argmax(0)], np.nan)
             for index in range(1, len(times)):
                 state = start.with_vector(jnp.asarray(path[index]))
-                spread = None if error is None else start.with_vector(jnp.asarray(error[index]))
-                yield Record(index, state, diverged, spread)
+                yield Record(index, state, diverged, None if error is None else error.at(index))
             advanced(path.shape[1])
 
         return run_lane
@@ -73,32 +87,3 @@ class ODE(AbstractEngine):
 @eqx.filter_jit
 def _drift(process: Process, y: Array) -> Array:
     return drift_vector(process, y)
-
-
-def solution_error(
-    process: Process,
-    start: AbstractStatistics,
-    times: np.ndarray,
-    tolerances: tuple[float, float] | None = None,
-) -> np.ndarray | None:
-    """Standard error (times, runs, statistics) of the solution, if the drift is an estimate.
-
-    From the spread of the solutions with each of the process's replicates; it counts the noise of
-    the estimate, not its bias at finite dimension.
-    """
-    if not process.model.moments_are_estimates:
-        return None
-    tolerances = tolerances or flow.default_tolerances(process.model)
-    paths = np.stack([_solve(each, start, times, tolerances) for each in process.replicates()])
-    return paths.std(0, ddof=1) / len(paths) ** 0.5
-
-
-def _solve(
-    process: Process,
-    start: AbstractStatistics,
-    times: np.ndarray,
-    tolerances: tuple[float, float],
-) -> np.ndarray:
-    return np.asarray(
-        flow.solve_vectors(dynamic(process), start.vector, jnp.asarray(times), *tolerances)
-    )

@@ -24,17 +24,24 @@ class Recorded(NamedTuple):
     times: np.ndarray
 
 
+class Uncertainty(NamedTuple):
+    """Errors of statistics, and in words what they are, with {} for a statistic's name."""
+
+    statistics: Any
+    meaning: str
+
+
 class Record(NamedTuple):
     """State of a lane at one recorded time: statistics, the runs on the leading axis.
 
     ``diverged`` is the time from which a run's statistics were not finite; NaN if they still are.
-    ``error`` is the standard error of the statistics, where moments are Monte Carlo estimates.
+    ``error`` is there where the drift is not exact.
     """
 
     slot: int  # among the recorded times
     statistics: Any
     diverged: np.ndarray
-    error: Any = None
+    error: Uncertainty | None = None
     parameters: Any = None  # real vectors, for engines that have them
 
 

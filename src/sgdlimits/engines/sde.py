@@ -5,7 +5,7 @@ noise of size eps its error is O(dt^4 + eps dt) (Milstein and Tretyakov 1997, sm
 so steps much longer than SGD's own are accurate when the dimension is large.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import equinox as eqx
@@ -14,17 +14,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
-from sgdlimits.engines.ode import solution_error
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.engines.sizes import trace
+from sgdlimits.engines.solution_error import SolutionError, solution_error
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
 LONGEST_DEFAULT_STEP = 1e-3
+_MOST_STEPS = 2**40  # a microsecond each is two weeks; and below rounding times would stand still
 
 
 class DiffusionPath(AbstractPath):
@@ -64,14 +66,19 @@ class SDE(AbstractEngine):
 
     Args:
         dt: longest time step; default one SGD step or 0.001, whichever is longer.
+        errors: whether results hold ``<name>_error`` where the drift is not exact.
 
     Raises:
-        TypeError, ValueError: unless ``dt`` is a number above 0.
+        TypeError, ValueError: unless ``dt`` is a number above 0, and ``errors`` True or False.
     """
 
     dt: float | None = eqx.field(converter=optional_positive("dt"), default=None)
+    errors: bool = True
 
     name: ClassVar = "sde"
+
+    def __check_init__(self) -> None:
+        _validate.boolean("errors", self.errors)
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the coefficients at one state hold."""
@@ -81,8 +88,13 @@ class SDE(AbstractEngine):
 
     def prepare(self, problem: Problem, lane: int) -> RunLane:
         """The diffusion at the recorded times after 0."""
-        diffusion, step = self._diffusion(problem), self.step(problem)
-        return prepare_diffusion(diffusion, problem.seed, problem.grid.times, step)
+        diffusion, times = self._diffusion(problem), problem.grid.times
+
+        def error_of(start: AbstractStatistics) -> SolutionError | None:
+            # Weak noise: to leading order the error of a path is that of the ODE from its start.
+            return solution_error(diffusion.process, start, times) if self.errors else None
+
+        return prepare_diffusion(diffusion, problem.seed, times, self.step(problem), error_of)
 
     def step(self, problem: Problem) -> float:
         """The longest time step."""
@@ -95,7 +107,8 @@ class SDE(AbstractEngine):
 
 
 def plan_diffusion(diffusion: AbstractDiffusion, runs: int, times: np.ndarray, dt: float) -> Plan:
-    """The plan of any diffusion."""
+    """The plan of any diffusion; ValueError for a step that is too short."""
+    check_step(dt, float(times[-1]))
     coefficients = trace(_coefficients, dynamic(diffusion), diffusion.process.template.vector)
     lane = lanes.of_diffusions(runs, coefficients)
     return Plan(lane, work=float(_counts(times, dt).sum()))
@@ -107,11 +120,16 @@ def _coefficients(diffusion: AbstractDiffusion, y: Array) -> tuple[Array, Array]
 
 
 def prepare_diffusion(
-    diffusion: AbstractDiffusion, seed: int, times: np.ndarray, dt: float
+    diffusion: AbstractDiffusion,
+    seed: int,
+    times: np.ndarray,
+    dt: float,
+    error_of: Callable[[AbstractStatistics], SolutionError | None] = lambda start: None,
 ) -> RunLane:
     """Lanes of any diffusion.
 
-    Each interval between records is cut into equal steps no longer than ``dt``.
+    Each interval between records is cut into equal steps no longer than ``dt``. ``error_of`` says
+    the errors of paths from their starts.
     """
     steps = np.concatenate([[0], np.cumsum(_counts(times, dt))])
     path = DiffusionPath(dynamic(diffusion))
@@ -122,15 +140,23 @@ def prepare_diffusion(
     def run_lane(
         start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
     ) -> Iterator[Record]:
-        # Weak noise: to leading order the error of a path is that of the ODE from the same start.
-        error = solution_error(diffusion.process, start, times)
+        error = error_of(start)
         keys = run_keys(seed, "sde", numbers)
         for record in run_path(path, start.vector, keys, steps, clock, advanced):
-            spread = None if error is None else start.with_vector(jnp.asarray(error[record.slot]))
             state = start.with_vector(jnp.asarray(record.statistics))
+            spread = None if error is None else error.at(record.slot)
             yield record._replace(statistics=state, error=spread)
 
     return run_lane
+
+
+def check_step(dt: float, time: float) -> None:
+    """Raise ValueError for a step that would not advance time, or not within a life."""
+    if not time / dt <= _MOST_STEPS:
+        raise ValueError(
+            f"dt={dt!r}: {time / dt:.3g} steps to time {time:.6g}, expected at most "
+            f"{_MOST_STEPS:.3g}; take a longer dt."
+        )
 
 
 def _counts(times: np.ndarray, dt: float) -> np.ndarray:

@@ -89,6 +89,11 @@ class AbstractRule(eqx.Module):
         """One with half of the nodes an axis, whose distance shows how fast rules converge."""
         return None
 
+    @property
+    def has_error_estimate(self) -> bool:
+        """Whether there is a coarser rule, or several replicates."""
+        return self.coarser() is not None
+
     def cheaper(self, error: float) -> "AbstractRule":
         """One with fewer nodes that was measured to reach this error, or the rule itself."""
         return self
@@ -151,6 +156,11 @@ class QuasiMonteCarlo(AbstractRule):
     def differentiable(self) -> bool:
         """Only if no node crosses a kink."""
         return self.split
+
+    @property
+    def has_error_estimate(self) -> bool:
+        """With two replicates or more."""
+        return self.replicates > 1
 
     def with_nodes(self, log2_nodes: int, of: "QuasiMonteCarlo | None" = None) -> "QuasiMonteCarlo":
         """So many nodes of each scramble, and the scrambles of another rule if one is given."""

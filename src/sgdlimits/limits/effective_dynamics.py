@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PyTree
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.limits import fixed_points, flow
+from sgdlimits.limits import adequate, fixed_points, flow
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.basins import BasinProbabilities
 
 S = TypeVar("S", bound=AbstractStatistics)
+
+_LOOKED_AT = 6  # times of a solution at which errors of expectations are estimated
 
 
 class EffectiveDynamics(eqx.Module, Generic[S]):
@@ -114,10 +116,17 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
     def _each(self, method: Callable[..., PyTree], u: S, *arguments: Any) -> PyTree:
         """A method of the process over all batch axes of ``u``, as one compiled program."""
-        if not is_traced(u):  # inside jit or vmap there are no values to check
-            self.process.check_state(u)
         arguments = tuple(jnp.asarray(x, float) for x in arguments)
-        return _over_batch(dynamic(self.process), method, u, arguments)
+        if is_traced(u):  # inside jit or vmap there are no values to check
+            return _over_batch(dynamic(self.process), method, u, arguments, checked=False)[0]
+        self.process.check_state(u)
+        process, checked = self.process, not adequate.is_exact(self.process)
+        while True:
+            value, errors = _over_batch(dynamic(process), method, u, arguments, checked)
+            finer = adequate.after(process, errors)
+            if finer is None:
+                return value
+            process = finer
 
     # -- what follows from it ------------------------------------------------------------------
 
@@ -150,7 +159,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         default = flow.default_tolerances(self.model)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
-        return flow.solve(self.process, u0, times, rtol, atol)
+        path = flow.solve(self.process, u0, times, rtol, atol)
+        process = adequate.adequate(self.process, _some_of(path, u0))
+        return path if process is self.process else flow.solve(process, u0, times, rtol, atol)
 
     def fixed_points(
         self, method: str = "auto", *, starts: int = 512, seed: int = 0
@@ -267,17 +278,27 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         return RescaledDynamics.create(self.process, scaled, centre, dim)
 
 
+def _some_of(path: S, start: S) -> S:
+    """Starts and a few later states where solutions exist, on one batch axis."""
+    later = path[np.unique(np.linspace(0, len(path.vector) - 1, _LOOKED_AT).astype(int))]
+    y = np.asarray(later.vector).reshape(-1, start.vector.shape[-1])
+    y = np.where(np.isfinite(y).all(-1, keepdims=True), y, np.asarray(start.vector).reshape(-1, y.shape[-1])[0])
+    return start.with_vector(jnp.asarray(y))
+
+
 @eqx.filter_jit
 def _over_batch(
     process: Process,
     method: Callable[..., PyTree],
     u: AbstractStatistics,
     arguments: tuple[Array, ...],
-) -> PyTree:
+    checked: bool,
+) -> tuple[PyTree, dict[str, Array]]:
+    """Values, and the relative errors of the expectations behind them if they are asked for."""
     function = lambda u: method(process, u, *arguments)  # noqa: E731
     for _ in u.batch_shape:
         function = jax.vmap(function)
-    return function(u)
+    return function(u), adequate.errors_of(process, u) if checked else {}
 
 
 def effective_dynamics(

@@ -46,8 +46,8 @@ def integrate(
     field: Callable[[Float[Array, ""], Float[Array, " n"]], Float[Array, " n"]],
     y0: Float[Array, " n"],
     times: Float[Array, " times"],
-    rtol: float,
-    atol: float,
+    rtol: Array | float,
+    atol: Array | float,
     most_steps: int = _MOST_STEPS,
 ) -> Float[Array, "times n"]:
     """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist."""
@@ -72,8 +72,8 @@ def solve_vectors(
     process: Process,
     y0: Float[Array, "batch statistics"],
     times: Float[Array, " times"],
-    rtol: float,
-    atol: float,
+    rtol: Array | float,
+    atol: Array | float,
     most_steps: int = _MOST_STEPS,
 ) -> Float[Array, "times batch statistics"]:
     """The ODE from every row of ``y0``."""

@@ -35,6 +35,7 @@ from sgdlimits.statistics.overlaps import Statistics
 
 _MOST_NODES = 10**6
 # Gauss nodes a side by number of teachers: smooth, and with kinks.
+_MANY, _FEWER = 10, 8  # log2 of Sobol points for more teachers, and of those to compare with
 _ORDERS = {1: (30, 12), 2: (16, 12), 3: (8, 8), 4: (5, 5)}
 
 
@@ -107,12 +108,16 @@ class MeanField(eqx.Module):
         _validate.boolean("self_term", self.self_term)
 
     def drift(
-        self, process: Process, u: MeanFieldStatistics, time: Array | float = 0.0
+        self,
+        process: Process,
+        u: MeanFieldStatistics,
+        time: Array | float = 0.0,
+        rule: AbstractRule | None = None,
     ) -> MeanFieldStatistics:
-        """du/dt of one state of a committee, per unit of nominal time."""
+        """du/dt of one state of a committee, per unit of nominal time; by its rule or another."""
         model, algorithm = cast(Committee, process.model), process.algorithm
         p, layer = model.width, model.layer(u)
-        seen, projected = _see(model, u, layer), _inside(model, u)
+        seen, projected = _see(model, u, layer, rule or rule_of(model)), _inside(model, u)
         pull = seen.sigma.slope * (seen.weight * seen.error)
         dM = layer[:, None] / p * (pull @ seen.teacher)
         dq = 2 * layer * u.q / p * (seen.sigma.bend @ (seen.weight * seen.error))
@@ -152,7 +157,7 @@ class MeanField(eqx.Module):
     def risk(self, model: Committee, u: MeanFieldStatistics) -> Float[Array, ""]:
         """E[(y - f)^2]/2 of one state."""
         layer = model.layer(u)
-        seen = _see(model, u, layer)
+        seen = _see(model, u, layer, rule_of(model))
         total = seen.weight @ seen.error**2 + model.noise
         if self.self_term:
             full = u.q + _inside(model, u)
@@ -185,9 +190,9 @@ def _inside(model: Committee, u: MeanFieldStatistics) -> Float[Array, " neurons"
     return jnp.sum(_B(model, u) ** 2, axis=1)
 
 
-def _see(model: Committee, u: MeanFieldStatistics, layer: Array) -> _Seen:
+def _see(model: Committee, u: MeanFieldStatistics, layer: Array, rule: AbstractRule) -> _Seen:
     k, root = model.teacher_width, model.root
-    nodes = _rule(model).nodes(jnp.zeros(k), root, model.teacher.kinks)
+    nodes = rule.nodes(jnp.zeros(k), root, model.teacher.kinks)
     z, weight = nodes.together
     mean = _B(model, u) @ z
     sigma = smooth(model.student, mean, jnp.broadcast_to(u.q[:, None], mean.shape))
@@ -197,7 +202,7 @@ def _see(model: Committee, u: MeanFieldStatistics, layer: Array) -> _Seen:
     return _Seen(weight, teacher, sigma, error)
 
 
-def _rule(model: Committee) -> AbstractRule:
+def rule_of(model: Committee) -> AbstractRule:
     """Nodes for zeta: exact for polynomials."""
     k = model.teacher_width
     ours, theirs = model.student.degree, model.teacher.degree
@@ -205,12 +210,19 @@ def _rule(model: Committee) -> AbstractRule:
         return TruncatedGauss(k, math.ceil((ours + max(ours, theirs)) / 2))
     if k in _ORDERS:
         return TruncatedGauss(k, _ORDERS[k][len(model.teacher.kinks) > 0])
-    return QuasiMonteCarlo(k, 10)
+    return QuasiMonteCarlo(k, _MANY)
+
+
+def coarser_rule_of(model: Committee) -> AbstractRule | None:
+    """Nodes to compare with; None where the rule is exact."""
+    polynomial = model.student.degree is not None and model.teacher.degree is not None
+    rule = rule_of(model)
+    return None if polynomial else rule.coarser() or QuasiMonteCarlo(model.teacher_width, _FEWER)
 
 
 def check_nodes(model: Committee) -> None:
     """Raise ValueError if the tensor grid is too large."""
-    count = _rule(model).count
+    count = rule_of(model).count
     if count > _MOST_NODES:
         raise ValueError(
             f"teacher_width={model.teacher_width}: {count} nodes; engine='mean_field' is for few "

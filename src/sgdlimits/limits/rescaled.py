@@ -95,6 +95,30 @@ class RescaledDynamics(AbstractDiffusion[S]):
             for name, scaled in zip(self.process.template.names, self.scaled, strict=True)
         )
 
+    def check_state(self, u: object) -> None:
+        """Raise TypeError or ValueError unless ``u`` is a rescaled state, any batch axes.
+
+        The point at which its coefficients are taken must be possible: with ``dim`` that is where
+        the statistics are, in the limit the centre beside the macroscopic ones.
+        """
+        template = self.process.template
+        if not isinstance(u, type(template)):
+            raise TypeError(f"initial={u!r}: expected {type(template).__name__}.")
+        batch = u.batch_shape
+        for name in template.dims:
+            value, one = np.asarray(getattr(u, name)), np.shape(getattr(template, name))
+            if value.shape[len(batch) :] != one:
+                raise ValueError(
+                    f"initial: {name} has shape {value.shape[len(batch) :]}, expected {one}."
+                )
+            if not np.isfinite(value).all():
+                raise ValueError(f"initial: {name} must be finite.")
+        read = template.with_vector(u.vector)
+        for name in template.dims:
+            if not np.allclose(getattr(u, name), getattr(read, name)):
+                raise ValueError(f"initial: {name} must be symmetric.")
+        self.process.check_state(template.with_vector(self._point(u.vector)))
+
     # -- coefficients --------------------------------------------------------------------------
 
     def drift(self, u: S) -> S:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from sgdlimits import _x64
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.fixed_sets import FixedSet
@@ -77,6 +78,14 @@ class AbstractModel(eqx.Module, Generic[S]):
         """The model with expectations no finer than this, where it is cheaper; default: itself."""
         return self
 
+    def finer(self) -> "AbstractModel[S] | None":
+        """With finer expectations than by default; None: there are none."""
+        return None
+
+    def relative_errors(self, u: S) -> dict[str, Float[Array, ""]]:
+        """Estimated errors of expectations at one state in units of their scales, by name."""
+        return {}
+
     @property
     def expectation_size(self) -> int:
         """Numbers that the diffusion at one state goes through; sizes the batches of runs."""
@@ -137,6 +146,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         return self.lift(key_lift, u, frame)
 
     # -- limits of plain SGD -------------------------------------------------------------------
+
+    @property
+    def knows_errors(self) -> bool:
+        """Whether the errors of its expectations are known: claimed, or nought by formula."""
+        return True
 
     def replicates(self) -> "tuple[AbstractModel[S], ...]":
         """Models with independent estimates of these moments, whose mean is this model's.
@@ -208,7 +222,8 @@ Model = AbstractModel[Any]
 
 
 def check_model(model: object) -> None:
-    """Raise TypeError unless ``model`` is one."""
+    """Raise TypeError unless ``model`` is one, RuntimeError without double precision."""
+    _x64.require()
     if not isinstance(model, AbstractModel):
         hint = "; call it first" if callable(model) else ""
         raise TypeError(f"model={model!r}: expected a model such as SpikedTensor(){hint}.")

@@ -345,6 +345,11 @@ class Committee(MultiIndexModel):
         each = jax.tree.map(padded, each)
         return each._replace(gg=each.gg.at[-count:].add(squares))
 
+    @property
+    def knows_errors(self) -> bool:
+        """Unless a rule that is needed has nothing to compare with."""
+        return self.pair.four_point is not None or self.rule.has_error_estimate
+
     def _by_panels(self, u: Statistics, level: int) -> Expectations:
         """What pairs of fields give: all but E[sigma' sigma' e^2] in gg."""
         p, w = self.width, self.signed_weights(u)

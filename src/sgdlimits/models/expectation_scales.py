@@ -25,16 +25,20 @@ def scales(model: "AbstractRowModel", u: AbstractStatistics, e: Expectations) ->
     return Expectations(h, g * root(jnp.asarray(model.data.gram)), g * root(now.Q), g * g)
 
 
-def relative_error(model: "AbstractRowModel", u: AbstractStatistics) -> Float[Array, ""]:
-    """Largest estimated error of the four in units of their scales; 0 where all is by formula."""
+_NAMES = Expectations("E[dl/dv]", "E[dl/ds f]", "E[dl/ds s]", "E[dl/ds dl/ds]")  # pyright: ignore
+
+
+def relative_errors(
+    model: "AbstractRowModel", u: AbstractStatistics
+) -> dict[str, Float[Array, ""]]:
+    """Largest estimated error of each of the four in units of its scale; none without errors."""
     deviations = model.deviations(u)
     if deviations is None:
-        return jnp.zeros(())
+        return {}
     size = scales(model, u, model.expectations(u))
 
     def worst(deviation: Array, scale: Array) -> Array:
         error = jnp.sqrt(jnp.sum(deviation**2, axis=0))
         return jnp.max(error, initial=0.0) / jnp.where(scale > 0, scale, 1.0)
 
-    each = jax.tree.map(worst, deviations, size)
-    return jnp.max(jnp.stack(jax.tree.leaves(each)))
+    return dict(zip(_NAMES, jax.tree.map(worst, deviations, size), strict=True))

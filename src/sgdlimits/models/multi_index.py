@@ -128,13 +128,15 @@ class MultiIndexModel(AbstractNetworkModel):
         self.rule = self._default_rule(fields, tolerance) if rule is None else rule
 
     def _default_rule(self, fields: int, tolerance: float | None) -> AbstractRule:
-        if tolerance is not None or all(self.data.noiseless):
+        if all(self.data.noiseless):
+            return rule_for(fields, tolerance, self.kinks)
+        if fields == 1 and not self.data.labels_see_fields:
+            return LookedPanels()
+        if tolerance is not None:
             return rule_for(fields, tolerance, self.kinks)
         if self.data.labels_see_fields:
             # Nobody knows where labels jump: replicates tell the error whatever they do.
             return QuasiMonteCarlo(fields, _LABEL_LOG2)
-        if fields == 1:
-            return LookedPanels()
         if self.jumps.moving:
             return QuasiMonteCarlo(fields, ROUGH_LOG2, split=False)
         return rule_for(fields, kinks=self.kinks)
@@ -168,6 +170,11 @@ class MultiIndexModel(AbstractNetworkModel):
         """Drifts to this error at states of order one; a rule that the user chose is kept."""
         rule = coarse_rule(self.rule, error)
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
+
+    def finer(self) -> "MultiIndexModel | None":
+        """With the rule that comes after a default that is not accurate enough."""
+        rule = self.rule.finer()
+        return None if rule is None else eqx.tree_at(lambda model: model.rule, self, rule)
 
     @property
     def expectation_size(self) -> int:
@@ -276,6 +283,8 @@ class MultiIndexModel(AbstractNetworkModel):
 
     def deviations(self, u: Statistics) -> Expectations | None:
         """Distances to coarser rules, or deviations of the rule's replicates."""
+        if all(self.data.noiseless):
+            return None  # each class is one point
         coarser, half, fine = self.rule.coarser(), self.rule.half(), self._estimates(u)
         if coarser is None:
             if len(fine.h) < 2:
@@ -291,6 +300,11 @@ class MultiIndexModel(AbstractNetworkModel):
             size = scales(self, u, fine.mean())
             parts.append(jax.tree.map(_left_over, far, size))
         return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+
+    @property
+    def knows_errors(self) -> bool:
+        """Unless the rule has nothing to compare with."""
+        return all(self.data.noiseless) or self.rule.has_error_estimate
 
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.small_linalg import symmetric_root
 from sgdlimits.models.base import AbstractModel, PlainStep
+from sgdlimits.models.expectation_scales import relative_errors
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.node_expectations import node_expectations, node_moments
 from sgdlimits.models.sample_gradient import Gradient, Seen
@@ -121,6 +122,10 @@ class AbstractRowModel(AbstractModel[S]):
     def deviations(self, u: S) -> Expectations | None:
         """Errors of ``expectations``, whose squares add up along a leading axis; None: no error."""
         return None
+
+    def relative_errors(self, u: S) -> dict[str, Float[Array, ""]]:
+        """Of the four expectations that drifts are made of; none where all is by formula."""
+        return relative_errors(self, u) if self.knows_errors else {}
 
     def increment_moments(
         self, u: S, plain: PlainStep, dim: Float[Array, ""] | None

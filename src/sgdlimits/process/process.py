@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, PlainStep, check_model
 from sgdlimits.process.kernels import kernel_of
@@ -207,7 +208,26 @@ class Process(eqx.Module, Generic[S]):
 
     def drift_error(self, u: S, time: Time = 0.0) -> S:
         """Estimated absolute error of ``drift``."""
-        return self._per_time(self.kernel.drift_error(u, self._step(time), time), time)
+        each = self.drift_deviations(u, time)
+        if each is None:
+            return jax.tree.map(jnp.zeros_like, u)
+        return jax.tree.map(lambda x: jnp.sqrt(jnp.sum(x * x, axis=0)), each)
+
+    @property
+    def drift_is_exact(self) -> bool:
+        """Whether ``drift`` has no error, from formulas alone."""
+        return eqx.filter_eval_shape(_drift_deviations, dynamic(self), self.template) is None
+
+    def drift_deviations(self, u: S, time: Time = 0.0) -> S | None:
+        """What ``drift`` may be off by, with signs: squares add up along a leading axis.
+
+        None where expectations are exact.
+
+        Raises:
+            ValueError: if the model's rule for expectations has no error estimate.
+        """
+        each = self.kernel.drift_deviations(u, self._step(time), time)
+        return None if each is None else self._per_time(each, time)
 
     def diffusion_factor(self, u: S, time: Time = 0.0) -> Float[Array, "statistics noises"]:
         """B with B Bᵀ = covariance per unit time of sqrt(dim) u."""
@@ -232,6 +252,11 @@ class Process(eqx.Module, Generic[S]):
         """With expectations no finer than this, where it is cheaper."""
         model = self.model.accurate_to(error)
         return self if model is self.model else eqx.tree_at(lambda p: p.model, self, model)
+
+    def finer(self) -> "Process[S] | None":
+        """With finer expectations than by default; None: there are none."""
+        model = self.model.finer()
+        return None if model is None else eqx.tree_at(lambda p: p.model, self, model)
 
     def replicates(self) -> "tuple[Process[S], ...]":
         """With independent estimates of the moments, whose mean is this process's."""
@@ -273,3 +298,8 @@ class Process(eqx.Module, Generic[S]):
     ) -> S:
         """One draw of the papers' random start, as the algorithm keeps it."""
         return self.constrained(self.model.initial_statistics(key, dim, constants))
+
+
+@eqx.filter_jit  # so that what was traced once is remembered
+def _drift_deviations(process: Process, u: AbstractStatistics) -> AbstractStatistics | None:
+    return process.drift_deviations(u)

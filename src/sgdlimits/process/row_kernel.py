@@ -164,19 +164,18 @@ class RowKernel(eqx.Module, Generic[S]):
         g = self.tangent(u, self._inflation(e, step, time))
         return jax.tree.map(lambda f, g: g - f, f, g)
 
-    def drift_error(self, u: S, step: Any, time: Any) -> S:
-        """Estimated absolute error of g - f."""
+    def drift_deviations(self, u: S, step: Any, time: Any) -> S | None:
+        """Of g - f, with a leading axis along which squares add up; None: it is exact."""
         deviations = self.model.deviations(u)
         if deviations is None:
-            return jax.tree.map(jnp.zeros_like, u)
+            return None
         nowhere = jax.tree.map(jnp.zeros_like, self.model.overlaps(u))
 
         def of_drift(e: Expectations) -> S:
             f, g = self._against(nowhere, e, time), self._inflation(e, step, time)
             return self.tangent(u, jax.tree.map(jnp.subtract, g, f))
 
-        each = jax.vmap(of_drift)(deviations)
-        return jax.tree.map(lambda x: jnp.sqrt(jnp.sum(x * x, axis=0)), each)
+        return jax.vmap(of_drift)(deviations)
 
     def _against(self, now: Statistics, e: Expectations, time: Any) -> Statistics:
         """Minus the rate of change that is linear in the mean gradient."""

@@ -67,12 +67,13 @@ class TreeKernel(eqx.Module):
         """g - f, from the same samples."""
         return u.with_vector(jnp.mean(self._drifts(u, step, time), axis=0))
 
-    def drift_error(self, u: NamedStatistics, step: Any, time: Any) -> NamedStatistics:
-        """Standard error, from the spread between the fibre points."""
+    def drift_deviations(self, u: NamedStatistics, step: Any, time: Any) -> NamedStatistics:
+        """Of the fibre points from their mean; squares add up to the squared standard error."""
         each = self._drifts(u, step, time)
-        if each.shape[0] < 2:
+        count = each.shape[0]
+        if count < 2:
             raise ValueError("monte_carlo: one fibre point has no spread; use points >= 2.")
-        return u.with_vector(jnp.std(each, axis=0, ddof=1) / np.sqrt(each.shape[0]))
+        return u.with_vector((each - jnp.mean(each, axis=0)) / np.sqrt(count * (count - 1)))
 
     def _drifts(
         self, u: NamedStatistics, step: Any, time: Any

@@ -18,6 +18,7 @@ from sgdlimits.engines.path import Recorded
 from sgdlimits.models.base import Model
 from sgdlimits.provenance import describe
 from sgdlimits.simulation import memory
+from sgdlimits.statistics.reserved import ERROR, RESERVED
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Observations:
 
     def _make_room(self, found: dict[str, xr.DataArray]) -> None:
         template = self.setting.model.template
-        taken = {*type(template).dims, "diverged", "run", "time", "step"}
+        taken = {*type(template).dims, *RESERVED}
         times, runs = len(self.setting.grid.steps), len(self.runs)
         size = 8.0 * runs * times * sum(value.size for value in found.values())
         memory.check_fits("What observe gives", size, "lower record or runs, or observe less")
@@ -154,7 +155,7 @@ class Observations:
         for name, dims in type(template).dims.items():
             sizes.update(zip(dims, np.shape(getattr(template, name)), strict=True))
         for name, value in found.items():
-            if name in taken:
+            if name in taken or name.removesuffix(ERROR) in type(template).dims:
                 raise ValueError(f"observe: {name!r} is the name of another variable; rename it.")
             for dim, length in zip(value.dims, value.shape, strict=True):
                 if sizes.setdefault(dim, length) != length:

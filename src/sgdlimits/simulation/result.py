@@ -10,6 +10,7 @@ from sgdlimits.engines.path import Record, Recorded
 from sgdlimits.provenance import canonical, identity
 from sgdlimits.simulation.observe import Observations
 from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.reserved import ERROR
 
 TIME_UNITS = "steps * step / dim"
 
@@ -33,13 +34,19 @@ class Recorder:
             self.values[name] = np.full((first.shape[0], records, *first.shape[1:]), np.nan)
             self.values[name][:, 0] = first
         self.errors: dict[str, np.ndarray] = {}
+        self.meaning = ""
         self.diverged = np.full(start.batch_shape[0], np.nan)
+        self.diverged[_broken(self._at(slice(None), 0))] = 0.0
 
     def consume(self, records: Iterable[Record], rows: slice, times: np.ndarray) -> None:
         """Take a lane's records into ``rows``; its padding runs are dropped."""
         count = rows.stop - rows.start
         for record in records:
-            diverged = record.diverged[:count]
+            # Whatever an engine watches, what is recorded is looked at once more.
+            diverged = np.fmin(self.diverged[rows], record.diverged[:count])
+            new = [getattr(record.statistics, name) for name in self.values]
+            bad = _broken([np.asarray(x, dtype=float)[:count] for x in new])
+            diverged = np.where(bad & np.isnan(diverged), times[record.slot], diverged)
             self.diverged[rows] = diverged
             gone = times[record.slot] >= diverged
             if self.observations is not None:
@@ -49,8 +56,14 @@ class Recorder:
                 new[gone] = np.nan
                 values[rows, record.slot] = new
                 if record.error is not None:
-                    errors = self.errors.setdefault(name, np.zeros_like(values))
-                    errors[rows, record.slot] = np.asarray(getattr(record.error, name))[:count]
+                    self.meaning = record.error.meaning
+                    errors = self.errors.setdefault(name, _none_yet(values))
+                    of = np.array(getattr(record.error.statistics, name), dtype=float)[:count]
+                    of[gone] = np.nan
+                    errors[rows, record.slot] = of
+
+    def _at(self, rows: slice, slot: int) -> list[np.ndarray]:
+        return [values[rows, slot] for values in self.values.values()]
 
     def dataset(self, runs: np.ndarray, grid: Recorded, attrs: dict[str, Any]) -> xr.Dataset:
         """The labelled result."""
@@ -63,9 +76,10 @@ class Recorder:
                 {"long_name": label.meaning, "symbol": label.symbol, "units": "1"},
             )
         for name, values in self.errors.items():
-            meaning = f"standard error of {name} from the Monte Carlo estimate of the moments"
-            data[f"{name}_error"] = xr.Variable(
-                ("run", "time", *self.dims[name]), values, {"long_name": meaning, "units": "1"}
+            data[name + ERROR] = xr.Variable(
+                ("run", "time", *self.dims[name]),
+                values,
+                {"long_name": self.meaning.format(name), "of": name, "units": "1"},
             )
         data["diverged"] = xr.Variable(
             "run",
@@ -83,6 +97,18 @@ class Recorder:
         return xr.Dataset(data, coords, attrs)
 
 
+def _broken(values: list[np.ndarray]) -> np.ndarray:
+    """Which runs have a number that is not finite; runs lead."""
+    return ~np.all([np.isfinite(x.reshape(len(x), -1)).all(1) for x in values], axis=0)
+
+
+def _none_yet(values: np.ndarray) -> np.ndarray:
+    """Errors before anything was recorded: none at the start, NaN from then on."""
+    errors = np.full_like(values, np.nan)
+    errors[:, 0] = 0
+    return errors
+
+
 def attributes(config: dict[str, Any]) -> dict[str, Any]:
     """Provenance: readable entries, and all that is needed to run again."""
     return {
@@ -91,6 +117,7 @@ def attributes(config: dict[str, Any]) -> dict[str, Any]:
         "engine": config["engine"],
         "dim": config["dim"],
         "seed": config["seed"],
+        "dtype": config["dtype"],
         "version": config["version"],
         "config": canonical(config),
         "identity": identity(config),

@@ -4,7 +4,12 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import __version__, _validate
-from sgdlimits.engines.sde import LONGEST_DEFAULT_STEP, plan_diffusion, prepare_diffusion
+from sgdlimits.engines.sde import (
+    LONGEST_DEFAULT_STEP,
+    check_step,
+    plan_diffusion,
+    prepare_diffusion,
+)
 from sgdlimits.engines.starts import broadcast
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.provenance import describe
@@ -37,12 +42,15 @@ def sample_diffusion(
         A dataset as ``simulate`` returns it; scaled statistics are magnified.
 
     Raises:
-        TypeError, ValueError: for bad input, before any work starts.
+        TypeError, ValueError: for bad input, before any work starts: also for states that the
+            statistics cannot be at.
     """
     if not isinstance(dynamics, RescaledDynamics):
         raise TypeError(f"dynamics={dynamics!r}: expected effective_dynamics(...).rescale(...).")
     dt = _validate.positive("dt", dt)
     time = _validate.positive("time", time)
+    check_step(dt, time)
+    dynamics.check_state(initial)
     numbers, seed = check_runs(runs, 0, seed)
     grid = Grid.create(time, time / max(1, round(time / dt)), record)
     process = dynamics.process
@@ -60,6 +68,7 @@ def sample_diffusion(
         "initial": describe(initial),
         "steps": describe(grid.steps),
         "dt": dt,
+        "dtype": "float64",
         "version": __version__,
     }
     run_lane = prepare_diffusion(dynamics, seed, grid.times, dt)

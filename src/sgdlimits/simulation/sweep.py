@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sgdlimits import _x64
 from sgdlimits.provenance import describe, identity
 from sgdlimits.simulation.progress import progress_bar
 from sgdlimits.simulation.simulate import simulate
@@ -56,6 +57,7 @@ def sweep(
         >>> dict(ends.m.sizes)
         {'snr': 2, 'run': 16}
     """
+    _x64.require()
     names = list(grid)
     if not names:
         raise ValueError(f"grid={dict(grid)!r}: expected at least one parameter with values.")

@@ -11,6 +11,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from sgdlimits import _x64
+from sgdlimits.statistics.reserved import check_names
+
 _MOST_SHOWN = 16
 
 
@@ -30,6 +33,7 @@ def numeric(name: str) -> Callable[[Any], Array]:
     """Converter of a field to a floating-point array; refuses what is not numbers, by name."""
 
     def convert(value: Any) -> Array:
+        _x64.require()
         try:
             array = jnp.asarray(value)
         except (TypeError, ValueError) as error:
@@ -45,10 +49,19 @@ class AbstractStatistics(eqx.Module):
     """Named statistics, any number of leading batch axes (runs, times).
 
     A concrete class declares, for every field, the dimensions beyond the batch axes.
+
+    Raises:
+        ValueError: where a class is defined with fields or dimensions that results call something
+            else.
     """
 
     dims: ClassVar[dict[str, tuple[str, ...]]]
     labels: ClassVar[dict[str, Label]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        dims = cls.__dict__.get("dims", {})
+        check_names(f"{cls.__name__}.dims", [*dims, *(x for each in dims.values() for x in each)])
 
     @property
     @abstractmethod

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
+from sgdlimits.statistics.reserved import check_names
 
-_TAKEN = {"run", "time", "step", "diverged", "dims", "labels", "names", "vector", "with_vector"}
 _INDEXED = re.compile(r"^([A-Za-z]+)_([A-Za-z0-9]+)$")
 
 
@@ -51,8 +51,9 @@ def statistics_of(names: tuple[str, ...]) -> type[NamedStatistics]:
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
             raise ValueError(f"statistics: name {name!r}: expected an identifier such as 'm_1'.")
-        if name in _TAKEN or hasattr(NamedStatistics, name):
+        if hasattr(NamedStatistics, name):
             raise ValueError(f"statistics: name {name!r} has another meaning; choose another.")
+    check_names("statistics", names)
     fields: dict[str, Any] = {
         "__annotations__": dict.fromkeys(names, Float[Array, "*batch"]),
         "__module__": __name__,

@@ -1,0 +1,82 @@
+"""Expectations that are accurate where they are needed, or a warning that they are not.
+
+Default rules are quick, and right at states of order one. At others, and for losses that jump where
+nobody expects it, their error estimates say that they are not; then the next finer rule is taken.
+"""
+
+import warnings
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sgdlimits._tracing import dynamic
+from sgdlimits.process.process import Process
+from sgdlimits.statistics.base import AbstractStatistics
+
+S = TypeVar("S", bound=AbstractStatistics)
+
+ENOUGH = 1e-3  # of the scale
+
+
+class InaccurateWarning(UserWarning):
+    """Expectations whose estimated error is more than 1e-3 of their scale."""
+
+
+def adequate(process: Process[S], u: S) -> Process[S]:
+    """The process, or one with finer expectations, good enough at all of the states ``u``.
+
+    Warns:
+        InaccurateWarning: if there is none.
+    """
+    if is_exact(process):
+        return process
+    while True:
+        following = after(process, _errors(dynamic(process), u))
+        if following is None:
+            return process
+        process = following
+
+
+def is_exact(process: Process) -> bool:
+    """Whether there is nothing to estimate."""
+    model = process.model
+    return model.moments_are_estimates or not model.knows_errors or process.drift_is_exact
+
+
+def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
+    """What to compute with instead, given the errors of a process; None if they are small enough.
+
+    Warns:
+        InaccurateWarning: if they are not, and there is nothing finer.
+    """
+    worst = {name: float(error) for name, error in errors.items()}
+    name = max(worst, key=lambda name: worst[name], default=None)
+    if name is None or not worst[name] > ENOUGH:
+        return None
+    finer = process.finer()
+    if finer is None:
+        rule = getattr(process.model, "rule", None)
+        warnings.warn(
+            f"{name} is known to {worst[name]:.1e} of its scale only, by rule={rule!r}; results "
+            "carry the error. Give the model a finer rule=, such as QuasiMonteCarlo with more "
+            "log2_nodes, for more.",
+            InaccurateWarning,
+            stacklevel=4,
+        )
+    return finer
+
+
+def errors_of(process: Process[S], u: S) -> dict[str, Float[Array, ""]]:
+    """Largest relative errors over all batch axes of ``u``."""
+    function = process.model.relative_errors
+    for _ in u.batch_shape:
+        function = jax.vmap(function)
+    return {name: jnp.max(error) for name, error in function(u).items()}
+
+
+@eqx.filter_jit
+def _errors(process: Process, u: AbstractStatistics) -> dict[str, Float[Array, ""]]:
+    return errors_of(process, u)
