@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special, stats
-from scipy.stats import qmc
 
 from sgdlimits.closed_forms.exit_law import ExitLaw
 from sgdlimits.closed_forms.phase_retrieval_flow import excess_risk, runge_kutta
+from sgdlimits.expectations.sobol import sobol_normals
 
 _EPS = 3e-3  # |M| from which the flow is followed; errors are of the order of its square
 _STEP = 0.05  # of the flow, in units of 1/omega and of what the fastest direction allows
@@ -51,7 +51,8 @@ def exit_law(escape: Escape, dim: int, drop: float, seed: int = 0) -> ExitLaw:
     Raises:
         ValueError: if overlaps between neurons alone lower the risk of some starts by the drop.
     """
-    each = [_draw(escape, dim, drop, seed * _SCRAMBLES + i) for i in range(_SCRAMBLES)]
+    normals = sobol_normals(2 * escape.width + 1, _LOG2_POINTS, _SCRAMBLES, seed)
+    each = [_draw(escape, dim, drop, one) for one in np.asarray(normals)]
     means = np.array([times.mean() for times in each])
     exit_size = drop * (escape.width + 1) / 2
     missing = (1 + escape.added) / (dim * exit_size) / escape.rate
@@ -59,17 +60,15 @@ def exit_law(escape: Escape, dim: int, drop: float, seed: int = 0) -> ExitLaw:
     return ExitLaw(np.sort(np.concatenate(each)), spread + escape.width * missing)
 
 
-def _draw(escape: Escape, dim: int, drop: float, seed: int) -> np.ndarray:
-    """Exit times of one scramble."""
+def _draw(escape: Escape, dim: int, drop: float, normals: np.ndarray) -> np.ndarray:
+    """Exit times of one scramble, (2 p + 1, points) standard normals."""
     p = escape.width
     pairs = p * (p - 1) // 2
-    u = qmc.Sobol(2 * p + (pairs > 0), seed=np.random.default_rng(seed)).random_base2(_LOG2_POINTS)
-    normal = special.ndtri(np.clip(u[:, : 2 * p], 1e-15, 1 - 1e-15))
-    x, z = normal[:, :p], normal[:, p:]
+    x, z, last = normals[:p].T, normals[p : 2 * p].T, normals[-1]
     U = x + math.sqrt(escape.added) * z
     size = np.sqrt((U**2).sum(1))
     mu = (x**2).sum(1)
-    tau = 2 * stats.chi2.ppf(u[:, -1], pairs) if pairs else np.zeros(len(u))
+    tau = 2 * stats.chi2.isf(special.ndtr(last), pairs) if pairs else np.zeros(len(last))
     start = 1 + 1 / p + (tau - 2 * p * mu) / (p * p * dim)
     raised = p * (p - 1) * escape.sustained / (p * p * dim)
     threshold = (1 - drop) * start - raised
