@@ -59,7 +59,45 @@ def test_overlaps_stay_on_the_sphere():
     assert (abs(path.overlaps) <= 1).all()
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_at_finite_width_it_is_the_ode_of_a_committee(copies):
+    # By the full equations of two or four neurons on the sphere, step -> 0.
+    series, ratio, time = [0.5, 0.8, 0.6], 0.05, 0.7
+    layer, width = np.repeat([1.0, -0.6], copies), 2 * copies
+    model = sl.committee(
+        width, 1, sl.Hermite(series), noise=0.0, train_second_layer=True, second_layer=layer
+    )
+    sgd = sl.OnlineSGD(1e-9, second_layer_rate=1 / ratio, spherical=True)
+    s = np.repeat([0.2, -0.3], copies)
+    outside = np.sqrt(1 - s**2)
+    W = np.column_stack([s, np.diag(outside)])
+    start = sl.Statistics(layer, s[:, None], W @ W.T)
+    end = sl.effective_dynamics(model, sgd).solve(start, [time * width])
+    path = sl.two_time_scales(
+        series, series, ratio, second_layer=[1.0, -0.6], overlaps=[0.2, -0.3], width=width,
+        time=time,
+    )  # fmt: skip
+    np.testing.assert_allclose(path.second_layer[-1], np.asarray(end.v)[0, ::copies], atol=1e-6)
+    np.testing.assert_allclose(path.overlaps[-1], np.asarray(end.M)[0, ::copies, 0], atol=1e-6)
+    risk = float(np.asarray(sl.risk(model, end))[0])
+    assert path.risk[-1] == pytest.approx(risk, abs=1e-6)
+    infinite = sl.two_time_scales(
+        series, series, ratio, second_layer=[1.0, -0.6], overlaps=[0.2, -0.3], time=time
+    )
+    assert np.abs(infinite.second_layer[-1] - path.second_layer[-1]).max() > 0.05
+
+
+def test_a_large_width_is_the_limit():
+    late = [_learned(1e-2, width=width).residuals[-1] for width in (600, 60_000)]
+    limit = _learned(1e-2).residuals[-1]
+    gaps = [np.abs(one - limit).max() for one in late]
+    assert gaps[1] < 0.05 * gaps[0] < 0.05
+    assert (_learned(1e-2).beside == 0).all()
+
+
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="width=8: expected a multiple of the 6 neurons"):
+        _learned(0.1, width=8)
     with pytest.raises(ValueError, match="ratio=0"):
         sl.two_time_scales([1.0], [1.0], 0, second_layer=[1.0])
     with pytest.raises(ValueError, match="one of each per neuron"):

@@ -97,7 +97,13 @@ def test_noise_enters_at_the_old_point(dt):
     assert expected / float(covariance[0, 0, 0]) - 1 == pytest.approx(2 * dt, rel=0.1)
 
 
-@pytest.mark.parametrize(("width", "dim"), [(2, 250), pytest.param(3, 1000, marks=pytest.mark.slow), pytest.param(4, 2000, marks=pytest.mark.slow)]
+@pytest.mark.parametrize(
+    ("width", "dim"),
+    [
+        (2, 250),
+        pytest.param(3, 1000, marks=pytest.mark.slow),
+        pytest.param(4, 2000, marks=pytest.mark.slow),
+    ],
 )
 def test_coarse_expectations_are_finer_than_what_the_limit_neglects(width, dim):
     model = sl.xor_gmm(snr=5.0, ridge=0.1, width=width)

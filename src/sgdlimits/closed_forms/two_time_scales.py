@@ -2,7 +2,9 @@
 
 Berthier, Montanari and Zhou (2023), "Learning time-scales in two-layers neural networks". Neurons
 f = (1/p) sum a_i sigma(s_i) on the sphere with overlaps s_i, target phi(s*); dim -> infinity, then
-small step, width p large or as given.
+small step. In the paper the width comes before the fast second layer: p ratio -> infinity. At a
+finite width a neuron also sees itself, sigma_j^2 (1 - s_i^(2j)) a_i/p, which pulls its a_i to 0 at rate
+1/(p ratio), and neurons come to overlap; with ``width`` both are followed exactly.
 """
 
 import math
@@ -27,6 +29,8 @@ class LearnedComponents:
         residuals: r_j = phi_j - sigma_j mean(a s^j), shape (times, degrees).
         learned: per degree the first time at which |r_j| is half of |phi_j|; inf if never, NaN if
             phi_j = 0.
+        beside: excess risk of what the neurons output beside functions of the teacher's field,
+            shape (times,); 0 at infinite width.
     """
 
     times: np.ndarray
@@ -34,11 +38,12 @@ class LearnedComponents:
     overlaps: np.ndarray
     residuals: np.ndarray
     learned: np.ndarray
+    beside: np.ndarray
 
     @property
     def risk(self) -> np.ndarray:
-        """Excess risk sum_j r_j^2 / 2, shape (times,)."""
-        return (self.residuals**2).sum(1) / 2
+        """Excess risk sum_j r_j^2 / 2 and what is beside, shape (times,)."""
+        return (self.residuals**2).sum(1) / 2 + self.beside
 
 
 def two_time_scales(
@@ -48,6 +53,7 @@ def two_time_scales(
     *,
     second_layer: Sequence[float] | np.ndarray,
     overlaps: Sequence[float] | np.ndarray | None = None,
+    width: int | None = None,
     time: float = 1.0,
     record: int = 400,
     rtol: float = 1e-9,
@@ -62,6 +68,9 @@ def two_time_scales(
     t_j of order ratio^(1/(2j)). In ``simulate`` it is ``OnlineSGD(second_layer_rate=1/ratio,
     spherical=True)`` at time width * t.
 
+    Status: exact for dim -> infinity and then step -> 0 if ``width`` is given; without, asymptotic:
+    it leaves out that a neuron sees itself, right as width * ratio/time -> infinity only.
+
     Args:
         student: sigma_j, normalised Hermite coefficients from degree 0.
         teacher: phi_j, likewise.
@@ -69,6 +78,8 @@ def two_time_scales(
         second_layer: a_i at the start, one per neuron. Neurons with the same a_i stay together, and
             n different ones are needed to fit n components.
         overlaps: s_i at the start; default 0, the limit of a random start.
+        width: p, a multiple of the number of neurons given, each of which stands for as many; their
+            parts outside of the teacher's direction are orthogonal at the start. Default: infinite.
         time: horizon, in units of t/width.
         record: number of recorded times, equally spaced in log(t).
         rtol: relative tolerance of the solver.
@@ -94,11 +105,17 @@ def two_time_scales(
     if (np.abs(s0) > 1).any():
         raise ValueError(f"overlaps={overlaps!r}: expected numbers between -1 and 1.")
     n = len(a0)
+    each = None if width is None else _validate.integer("width", width, n) // n
+    if width is not None and each is not None and each * n != width:
+        raise ValueError(f"width={width!r}: expected a multiple of the {n} neurons given.")
+    pairs = np.outer(s0, s0).ravel() if each else np.zeros(0)
 
     def residuals(a: np.ndarray, s: np.ndarray) -> np.ndarray:
         return phi - sigma * (a * s ** degrees[:, None]).mean(1)
 
     def field(_: float, state: np.ndarray) -> np.ndarray:
+        if each is not None:
+            return _finite_width(state, n, each, sigma, phi, ratio)
         a, s = state[:n], state[n:]
         powers = s ** degrees[:, None]
         weighted = sigma * (phi - sigma * (powers * a).mean(1))
@@ -107,26 +124,58 @@ def two_time_scales(
 
     def half(j: int):
         return lambda t, state: (
-            abs(residuals(state[:n], state[n:])[j]) - abs(phi[j]) / 2 if phi[j] else 1.0
+            abs(residuals(state[:n], state[n : 2 * n])[j]) - abs(phi[j]) / 2 if phi[j] else 1.0
         )
 
     times = np.geomspace(min(1e-3 * ratio, 1e-3 * time), time, record - 1)
     solution = integrate.solve_ivp(
-        field, (0, time), np.concatenate([a0, s0]), method="LSODA", rtol=rtol, atol=1e-12,
+        field, (0, time), np.concatenate([a0, s0, pairs]), method="LSODA", rtol=rtol, atol=1e-12,
         events=[half(j) for j in range(len(degrees))],
         t_eval=np.concatenate([[0.0], times[:-1], [time]]),
         first_step=1e-6 * min(ratio, time),
     )  # fmt: skip
     if not solution.success or not np.isfinite(solution.y).all():
         raise RuntimeError(f"two_time_scales: {solution.message}")
-    a, s = solution.y[:n].T, solution.y[n:].T
+    a, s = solution.y[:n].T, solution.y[n : 2 * n].T
     first = [events[0] if len(events) else math.inf for events in solution.t_events]
     begun = np.abs(residuals(a0, s0)) <= np.abs(phi) / 2
     first = np.where(begun, 0.0, first)
-    return LearnedComponents(
-        solution.t,
-        a,
-        s,
-        np.array([residuals(*both) for both in zip(a, s, strict=True)]),
-        np.where(phi == 0, np.nan, first),
-    )
+    remaining = np.array([residuals(*both) for both in zip(a, s, strict=True)])
+    beside = np.zeros(len(a))
+    if each is not None:
+        c = solution.y[2 * n :].T.reshape(-1, n, n)
+        kernel = np.polynomial.polynomial.polyval(c, sigma**2)
+        own = (sigma**2).sum() - np.einsum("tii->ti", kernel)
+        square = np.einsum("ti,tij,tj->t", a, kernel, a) / n**2
+        square = square + (a**2 * own).sum(1) / (n * n * each)
+        beside = (square - ((phi - remaining) ** 2).sum(1)) / 2
+    learned = np.where(phi == 0, np.nan, first)
+    return LearnedComponents(solution.t, a, s, remaining, learned, beside)
+
+
+def _finite_width(
+    state: np.ndarray, n: int, each: int, sigma: np.ndarray, phi: np.ndarray, ratio: float
+) -> np.ndarray:
+    """d(a, s, c)/dt of n groups of ``each`` equal neurons; c: overlaps of distinct neurons, (n, n).
+
+    Gradient flow on the sphere, w_i' = a_i [k*'(s_i)(w* - s_i w_i) - (1/p) sum_l a_l k'(Q_il)(w_l -
+    Q_il w_i)], k(x) = sum sigma_j^2 x^j and k* = sum sigma_j phi_j x^j.
+    """
+    a, s, c = state[:n], state[n : 2 * n], state[2 * n :].reshape(n, n)
+    poly = np.polynomial.polynomial
+    square, mixed = sigma**2, sigma * phi
+    # Sums over the neurons of a group, in means over all: one of the neuron's own group is itself.
+    kernel, slope = poly.polyval(c, square), poly.polyval(c, poly.polyder(square))
+    weights = np.broadcast_to(a / n, (n, n))
+    others = weights - np.diag(a / (n * each))
+    own = a / (n * each) * square.sum()
+    da = (poly.polyval(s, mixed) - (others * kernel).sum(1) - own) / ratio
+    pull = poly.polyval(s, poly.polyder(mixed))
+    push = others * slope
+    ds = a * (pull * (1 - s * s) - push @ s + (push * c).sum(1) * s)
+    # d/dt of <w_i, w_j> by the motion of i. The sum over l meets w_j itself once, of product 1 with
+    # w_j instead of c, and w_i never.
+    meets = push @ c + a / (n * each) * slope * (1 - np.diag(c))
+    back = (push * c).sum(1)[:, None] * c
+    moved = a[:, None] * (pull[:, None] * (s - s[:, None] * c) - meets + back)
+    return np.concatenate([da, ds, (moved + moved.T).ravel()])

@@ -1,4 +1,8 @@
-"""The reduced equations of wide networks, from the same kind of random start."""
+"""The reduced equations of wide networks, from the same kind of random start.
+
+Two forms: with the directions that all neurons are kicked along together (``common_kicks``), and
+without, an adaptive solve of the equations of the paper.
+"""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar, cast
@@ -15,9 +19,9 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.solution_error import BY_RULE, SolutionError
-from sgdlimits.expectations.rules import AbstractRule
-from sgdlimits.limits import flow
+from sgdlimits.limits import common_kicks, flow
 from sgdlimits.limits import mean_field as reduced
+from sgdlimits.limits.common_kicks import CommonStatistics
 from sgdlimits.limits.mean_field import (
     MeanFieldStatistics,
     check_nodes,
@@ -37,23 +41,32 @@ from sgdlimits.statistics.rows import ON_SPHERE
 RTOL, ATOL = 1e-8, 1e-10
 _DRAWN_TOGETHER = 16
 _STORED_TOGETHER = 64  # solutions are quick, files are not
-_TERMS = ("noise", "self_term")
+_TERMS = ("noise", "self_term", "common")
+
+WideStatistics = MeanFieldStatistics | CommonStatistics
 
 
 class MeanField(AbstractEngine):
-    """Committees as width -> infinity too, at a cost linear in the width; state (v, M, q).
+    """Committees as width -> infinity too, at a cost linear in the width.
+
+    State (v, M, q), and with noise (C, L): the outside parts of neurons i != j have the product
+    C_i C_jᵀ - L_i L_jᵀ, of what one sample after the other gave to all of them, and what their own
+    parts exchanged.
 
     Args:
-        noise, self_term: which terms of relative order 1/width are kept, see
+        noise, self_term: which terms of relative order step/width and 1/width are kept, see
             ``sgdlimits.MeanField``.
+        common: number of columns of C and of L; 0: none, right as step/width -> 0 only.
         errors: whether results hold ``<name>_error`` where the equations' drift is not exact.
 
     Raises:
-        TypeError: unless they are True or False.
+        TypeError, ValueError: unless the first two are True or False, and ``common`` None or an
+            integer from 0 to 16.
     """
 
     noise: bool = True
     self_term: bool = True
+    common: int | None = None
     errors: bool = True
 
     name: ClassVar = "mean_field"
@@ -67,7 +80,7 @@ class MeanField(AbstractEngine):
     @property
     def reduction(self) -> reduced.MeanField:
         """The equations with these terms."""
-        return reduced.MeanField(noise=self.noise, self_term=self.self_term)
+        return reduced.MeanField(self.noise, self.self_term, self.common)
 
     def identity(self) -> dict[str, Any]:
         """The reduction by its name."""
@@ -85,12 +98,20 @@ class MeanField(AbstractEngine):
         check_nodes(model)
         return _validate.integer("dim", dim, model.teacher_width + 1)
 
-    def template(self, process: Process) -> MeanFieldStatistics:
+    def template(self, process: Process) -> WideStatistics:
         """Zeros."""
-        return reduce(_committee(process), process.template)
+        return self._shared(process, reduce(_committee(process), process.template))
 
-    def start(self, problem: Problem, numbers: np.ndarray) -> MeanFieldStatistics:
+    def start(self, problem: Problem, numbers: np.ndarray) -> WideStatistics:
         """The given states, or rows N(0, I/dim) drawn without their mutual overlaps."""
+        return self._shared(problem.process, self._leading(problem, numbers))
+
+    def _shared(self, process: Process, u: MeanFieldStatistics) -> WideStatistics:
+        """With columns of nothing for what is shared, if any are followed."""
+        columns = self.reduction.shared_directions(_committee(process))
+        return common_kicks.sharing(u, columns) if columns else u
+
+    def _leading(self, problem: Problem, numbers: np.ndarray) -> MeanFieldStatistics:
         process, dim = problem.process, problem.dim
         if problem.initial is not None:
             return _checked(process, problem.initial, len(numbers))
@@ -99,8 +120,7 @@ class MeanField(AbstractEngine):
 
         def one_lane(numbers: Array) -> MeanFieldStatistics:
             keys = run_keys(problem.seed, "initial", numbers)
-            u = jax.lax.map(lambda key: _random(model, key, jnp.asarray(float(dim)), law), keys)
-            return _unit(model, u) if process.algorithm.spherical else u
+            return _starts(model, keys, jnp.asarray(float(dim)), law, process.algorithm.spherical)
 
         return jax.tree.map(jnp.asarray, map_lanes(one_lane, numbers, _DRAWN_TOGETHER))
 
@@ -115,7 +135,7 @@ class MeanField(AbstractEngine):
         def run_lane(
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
-            path = np.asarray(_solve(reduction, process, start, jnp.asarray(times), None))
+            path = np.asarray(_solve(reduction, process, start, jnp.asarray(times)))
             bad = ~np.isfinite(path).all(-1)
             diverged = np.where(bad.any(-1), times[bad.argmax(-1)], np.nan)
             error = self._error(process, start, times, path)
@@ -137,15 +157,18 @@ class MeanField(AbstractEngine):
         coarser = coarser_rule_of(_committee(process))
         if not self.errors or coarser is None:
             return None
-        other = np.asarray(_solve(self.reduction, process, start, jnp.asarray(times), coarser))
+        terms = self.noise, self.self_term, self.common
+        reduction = reduced.MeanField(*terms, coarser)
+        other = np.asarray(_solve(reduction, process, start, jnp.asarray(times)))
         values = np.moveaxis(np.abs(path - other), 1, 0)
         return SolutionError(start.with_vector(jnp.asarray(values)), BY_RULE)
 
     def with_risk(self, problem: Problem, dataset: xr.Dataset) -> xr.Dataset:
         """The risk of the reduced equations."""
-        values = [np.asarray(dataset[name]) for name in ("v", "M", "q")]
+        empty = self.template(problem.process)
+        values = [np.asarray(dataset[name]) for name in empty.dims]
         runs, times = values[0].shape[:2]
-        u = MeanFieldStatistics(*(x.reshape(runs * times, *x.shape[2:]) for x in values))
+        u = type(empty)(*(x.reshape(runs * times, *x.shape[2:]) for x in values))
         risk = np.asarray(_risks(self.reduction, dynamic(_committee(problem.process)), u))
         attrs = {"long_name": "population risk", "symbol": r"$\mathcal{R}$", "units": "1"}
         variable = xr.Variable(("run", "time"), risk.reshape(runs, times), attrs)
@@ -187,6 +210,14 @@ def _checked(process: Process, given: AbstractStatistics, runs: int) -> MeanFiel
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (runs, *x.shape[len(shape) :])), given)
 
 
+@eqx.filter_jit
+def _starts(
+    model: Committee, keys: Array, dim: Array, law: ChiSquare, spherical: bool
+) -> MeanFieldStatistics:
+    u = jax.lax.map(lambda key: _random(model, key, dim, law), keys)
+    return _unit(model, u) if spherical else u
+
+
 def _random(model: Committee, key: Array, dim: Array, law: ChiSquare) -> MeanFieldStatistics:
     key_b, key_q = jax.random.split(key)
     B = jax.random.normal(key_b, (model.width, model.teacher_width)) / jnp.sqrt(dim)
@@ -211,15 +242,19 @@ def _solve(
     process: Process,
     begin: AbstractStatistics,
     times: Float[Array, " times"],
-    rule: AbstractRule | None,
 ) -> Float[Array, "runs times statistics"]:
     def one(u: Any) -> Array:
-        field = lambda t, y: reduction.drift(process, u.with_vector(y), t, rule).vector  # noqa: E731
+        if reduction.shared_directions(_committee(process)):
+            return common_kicks.path(reduction, process, u, times)
+        field = lambda t, y: reduction.drift(process, u.with_vector(y), t).vector  # noqa: E731
         return flow.integrate(field, u.vector, times, RTOL, ATOL)
 
     return jax.lax.map(one, begin)
 
 
 @eqx.filter_jit
-def _risks(reduction: reduced.MeanField, model: Committee, u: MeanFieldStatistics) -> Array:
+def _risks(reduction: reduced.MeanField, model: Committee, u: WideStatistics) -> Array:
+    if reduction.shared_directions(model):
+        split = common_kicks.split_common
+        return jax.lax.map(lambda u: reduction.risk_of(model, split(model, u)), u)
     return jax.lax.map(lambda u: reduction.risk(model, u), u)

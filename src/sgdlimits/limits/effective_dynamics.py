@@ -282,7 +282,11 @@ def _some_of(path: S, start: S) -> S:
     """Starts and a few later states where solutions exist, on one batch axis."""
     later = path[np.unique(np.linspace(0, len(path.vector) - 1, _LOOKED_AT).astype(int))]
     y = np.asarray(later.vector).reshape(-1, start.vector.shape[-1])
-    y = np.where(np.isfinite(y).all(-1, keepdims=True), y, np.asarray(start.vector).reshape(-1, y.shape[-1])[0])
+    y = np.where(
+        np.isfinite(y).all(-1, keepdims=True),
+        y,
+        np.asarray(start.vector).reshape(-1, y.shape[-1])[0],
+    )
     return start.with_vector(jnp.asarray(y))
 
 

@@ -12,7 +12,10 @@ and per unit of time (steps * step / dim; p times shorter than in the papers)
     dq_i = (2 v_i q_i/p) E[sigma''_i e] + (step v_i^2/p^2) E[sigma'_i^2 (e^2 + Delta)].
 
 The cost is O(p) per node. Arnaboldi, Stephan, Krzakala and Loureiro (2023); asymptotic, with error
-p^-1/2 + d^-1/2.
+p^-1/2 + d^-1/2 as step/p -> 0: a sample kicks all neurons along the same x, so that at fixed step/p
+they come to share directions outside of the teacher's, which these equations leave out. Given some
+shared directions (``Parts.common``), they are like teachers of weight zero; ``common_kicks`` says
+how they grow.
 """
 
 import math
@@ -20,6 +23,7 @@ from typing import ClassVar, NamedTuple, cast
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
@@ -30,12 +34,14 @@ from sgdlimits.expectations.smoothing import smooth
 from sgdlimits.expectations.two_point import two_point
 from sgdlimits.models.committee import Committee
 from sgdlimits.process.process import Process
+from sgdlimits.provenance import left_out
 from sgdlimits.statistics.base import AbstractStatistics, Label, numeric
 from sgdlimits.statistics.overlaps import Statistics
 
+MOST_COMMON = 16  # shared directions
 _MOST_NODES = 10**6
-# Gauss nodes a side by number of teachers: smooth, and with kinks.
 _MANY, _FEWER = 10, 8  # log2 of Sobol points for more teachers, and of those to compare with
+# Gauss nodes a side by number of teachers: smooth, and with kinks.
 _ORDERS = {1: (30, 12), 2: (16, 12), 3: (8, 8), 4: (5, 5)}
 
 
@@ -82,90 +88,219 @@ class MeanFieldStatistics(AbstractStatistics):
         return MeanFieldStatistics(vector[..., :layer], M, vector[..., layer + p * k :])
 
 
+class Parts(NamedTuple):
+    """One state by where its rows lie: outside the teacher's span, shared directions and the rest.
+
+    The outside parts of rows i != j have the product sum_c common_ic common_jc - sum_c lacking_ic
+    lacking_jc; row i has own_i beside. B = M R^-T, of the teacher's directions.
+    """
+
+    v: Float[Array, " layer"]
+    B: Float[Array, "neurons directions"]
+    common: Float[Array, "neurons shared"]
+    lacking: Float[Array, "neurons lacking"]
+    own: Float[Array, " neurons"]
+
+    @property
+    def outside(self) -> Float[Array, " neurons"]:
+        """q, the squared norms outside of the teacher's span."""
+        return self.own + jnp.sum(self.common**2, axis=1) - jnp.sum(self.lacking**2, axis=1)
+
+    @property
+    def norm2(self) -> Float[Array, " neurons"]:
+        """Q_ii."""
+        return jnp.sum(self.B**2, axis=1) + self.outside
+
+
 class _Seen(NamedTuple):
-    """What all neurons see at the nodes: weights, s*, smoothed activations (p, N), error e."""
+    """What all neurons see at the nodes: weights, fields, smoothed activations (p, N), error e.
+
+    The nodes are products: ``few`` in the shared directions, the last index, for each field.
+    """
 
     weight: Float[Array, " nodes"]
-    teacher: Float[Array, "nodes directions"]
+    fields: Float[Array, "nodes directions"]
+    common: Float[Array, "nodes shared"]
+    lacking: Float[Array, "nodes lacking"]
     sigma: Smoothed
     error: Float[Array, " nodes"]
+    few: int
 
 
 class MeanField(eqx.Module):
-    """Which terms of relative order 1/p the reduced equations keep.
+    """Which terms of relative order 1/p and step/p the reduced equations keep.
 
     Args:
-        noise: the term in step * E[g gᵀ], of relative order step/p.
+        noise: the terms in step * E[g gᵀ], of relative order step/p.
         self_term: that a neuron does not see an independent copy of itself. With it the drift at
             step -> 0 is that of the full equations at Q = M P^-1 Mᵀ + diag(q).
+        common: how many outside directions that all neurons are kicked along together the engine
+            follows; what they share beyond counts as each neuron's own. Default: one more than
+            teachers, which leaves out less than 1 % of what is shared. 0: the equations of the
+            paper, right as step/p -> 0 only. Without effect where ``noise`` is False.
+
+    Raises:
+        TypeError, ValueError: unless the first two are True or False, and ``common`` None or an
+            integer from 0 to 16.
     """
 
     noise: bool = eqx.field(static=True, default=True)
     self_term: bool = eqx.field(static=True, default=True)
+    common: int | None = eqx.field(static=True, default=None)
+    #: Nodes for the teacher's fields; default: by the number of teachers.
+    rule: AbstractRule | None = eqx.field(
+        static=True, default=None, metadata=left_out(lambda rule: rule is None)
+    )
 
     def __check_init__(self) -> None:
         _validate.boolean("noise", self.noise)
         _validate.boolean("self_term", self.self_term)
+        if self.common is not None:
+            _validate.integer("common", self.common, 0, MOST_COMMON)
+
+    def shared_directions(self, model: Committee) -> int:
+        """How many are followed."""
+        if not self.noise:
+            return 0
+        return min(MOST_COMMON, model.teacher_width + 1) if self.common is None else self.common
 
     def drift(
-        self,
-        process: Process,
-        u: MeanFieldStatistics,
-        time: Array | float = 0.0,
-        rule: AbstractRule | None = None,
+        self, process: Process, u: MeanFieldStatistics, time: Array | float = 0.0
     ) -> MeanFieldStatistics:
-        """du/dt of one state of a committee, per unit of nominal time; by its rule or another."""
+        """du/dt of one state without shared directions, per unit of nominal time."""
+        model = cast(Committee, process.model)
+        parts = split(model, u)
+        rate = self.flow(process, parts, time)
+        own = rate.own
+        if self.noise:
+            amount = kick_size(process, time)
+            seen = see(model, parts, self.rule)
+            grown = amount * kicks(model, parts, seen)[1]
+            if process.algorithm.spherical:  # what the flow, which knows no kicks, does not undo
+                half = (grown / 2)[:, None]
+                rate = rate._replace(B=rate.B - half * parts.B)
+                own = own - parts.own * grown
+            own = own + grown
+        return MeanFieldStatistics(rate.v, rate.B @ model.root.T, own)
+
+    def flow(self, process: Process, u: Parts, time: Array | float = 0.0) -> Parts:
+        """du/dt of the gradient's pull and what the algorithm makes of it; no noise term."""
         model, algorithm = cast(Committee, process.model), process.algorithm
         p, layer = model.width, model.layer(u)
-        seen, projected = _see(model, u, layer, rule or rule_of(model)), _inside(model, u)
+        seen = see(model, u, self.rule)
         pull = seen.sigma.slope * (seen.weight * seen.error)
-        dM = layer[:, None] / p * (pull @ seen.teacher)
-        dq = 2 * layer * u.q / p * (seen.sigma.bend @ (seen.weight * seen.error))
+        each = layer[:, None] / p
+        dB, dC = each * (pull @ seen.fields), each * (pull @ seen.common)
+        dL = each * (pull @ seen.lacking)
+        dq = 2 * layer * u.own / p * (seen.sigma.bend @ (seen.weight * seen.error))
         dv = seen.sigma.value @ (seen.weight * seen.error) / p
         if self.self_term:
-            dv, dM, dq = self._without_itself(model, u, layer, seen, (dv, dM, dq), projected)
+            rates = Parts(dv, dB, dC, dL, dq)
+            dv, dB, dC, dL, dq = _without_itself(model, u, layer, seen, rates)
         # From the gradient's pull to what the algorithm does with it.
         factor = algorithm.factor(time)
         a, b = algorithm.rule.rates(time)
-        dM = a * u.M - b * (dM - model.ridge * u.M)
-        dq = 2 * a * u.q - b * (dq - 2 * model.ridge * u.q)
-        if self.noise:
-            squared = seen.weight * (seen.error**2 + model.noise)
-            step = b * b * factor * algorithm.step / algorithm.batch
-            dq = dq + step * (layer / p) ** 2 * (seen.sigma.slope2 @ squared)
+        dB = a * u.B - b * (dB - model.ridge * u.B)
+        dC = a * u.common - b * (dC - model.ridge * u.common)
+        dL = a * u.lacking - b * (dL - model.ridge * u.lacking)
+        dq = 2 * a * u.own - b * (dq - 2 * model.ridge * u.own)
         if algorithm.spherical:
-            grow = dq + 2 * jnp.sum(solve_lower(model.root, dM.T).T * _B(model, u), axis=1)
-            dM, dq = dM - u.M * grow[:, None] / 2, dq - u.q * grow
+            grow = dq + 2 * jnp.sum(dB * u.B, axis=1)
+            grow = grow + 2 * jnp.sum(dC * u.common, axis=1) - 2 * jnp.sum(dL * u.lacking, axis=1)
+            half = grow[:, None] / 2
+            dB, dC, dL = dB - u.B * half, dC - u.common * half, dL - u.lacking * half
+            dq = dq - u.own * grow
         if model.train_second_layer:
             dv = algorithm.second_layer_rate * (a * u.v - b * (dv - model.ridge * u.v))
         else:
             dv = u.v
-        return MeanFieldStatistics(factor * dv, factor * dM, factor * dq)
-
-    def _without_itself(self, model, u, layer, seen, rates, projected):
-        """Replace the smoothed copy of neuron i in its own error by the neuron itself."""
-        p, (dv, dM, dq), sigma = model.width, rates, seen.sigma
-        full = u.q + projected
-        kernel = two_point(model.student, model.student, full, full, full)
-        own = 2 * kernel.k_q + kernel.k_m
-        copy = (sigma.slope * sigma.value * seen.weight) @ seen.teacher
-        dM = dM - (layer / p)[:, None] ** 2 * (own[:, None] * u.M - copy)
-        dq = dq - 2 * (layer / p) ** 2 * u.q * (own - (sigma.bend * sigma.value) @ seen.weight)
-        dv = dv - layer / p**2 * (kernel.k - sigma.value**2 @ seen.weight)
-        return dv, dM, dq
+        return Parts(factor * dv, factor * dB, factor * dC, factor * dL, factor * dq)
 
     def risk(self, model: Committee, u: MeanFieldStatistics) -> Float[Array, ""]:
         """E[(y - f)^2]/2 of one state."""
-        layer = model.layer(u)
-        seen = _see(model, u, layer, rule_of(model))
+        return self.risk_of(model, split(model, u))
+
+    def risk_of(self, model: Committee, u: Parts) -> Float[Array, ""]:
+        """E[(y - f)^2]/2, shared directions included."""
+        layer, seen = model.layer(u), see(model, u, self.rule)
         total = seen.weight @ seen.error**2 + model.noise
         if self.self_term:
-            full = u.q + _inside(model, u)
-            own = two_point(model.student, model.student, full, full, full).k
+            own = two_point(model.student, model.student, u.norm2, u.norm2, u.norm2).k
             total = total + jnp.sum(
                 (layer / model.width) ** 2 * (own - seen.sigma.value**2 @ seen.weight)
             )
         return total / 2
+
+
+def _without_itself(model: Committee, u: Parts, layer: Array, seen: _Seen, rates: Parts) -> Parts:
+    """Replace the smoothed copy of neuron i in its own error by the neuron itself."""
+    p, sigma, full = model.width, seen.sigma, u.norm2
+    kernel = two_point(model.student, model.student, full, full, full)
+    own = 2 * kernel.k_q + kernel.k_m
+    copy = sigma.slope * sigma.value * seen.weight
+    square = (layer / p) ** 2
+    dB = rates.B - square[:, None] * (own[:, None] * u.B - copy @ seen.fields)
+    dC = rates.common - square[:, None] * (own[:, None] * u.common - copy @ seen.common)
+    dL = rates.lacking - square[:, None] * (own[:, None] * u.lacking - copy @ seen.lacking)
+    dq = rates.own - 2 * square * u.own * (own - (sigma.bend * sigma.value) @ seen.weight)
+    dv = rates.v - layer / p**2 * (kernel.k - sigma.value**2 @ seen.weight)
+    return Parts(dv, dB, dC, dL, dq)
+
+
+def kick_size(process: Process, time: Array | float) -> Float[Array, ""]:
+    """What multiplies E[g gᵀ] in the rate of Q: step, with schedule, batch and rule."""
+    algorithm = process.algorithm
+    factor, (_, b) = algorithm.factor(time), algorithm.rule.rates(time)
+    return (b * factor) ** 2 * algorithm.step / algorithm.batch
+
+
+def kicks(
+    model: Committee, u: Parts, seen: _Seen
+) -> tuple[Float[Array, "neurons columns"], Float[Array, " neurons"]]:
+    """E[g gᵀ] of the outside parts: A with A Aᵀ for rows i != j, and its diagonal."""
+    each, common = model.layer(u) / model.width, u.common.shape[1]
+    _, share = few_nodes(common, 0)
+    weight = (_over_few(1.0, seen)[:, None] * share).ravel()
+    squared = _at_common(seen.error**2, seen, common)
+    # What is lacking has weights below 0, and lowers the squared error by order 1/p.
+    squared = squared - jnp.repeat(_lowered(seen, common), len(share))
+    squared = weight * (jnp.maximum(squared, 0.0) + model.noise)
+    slope, slope2 = (
+        _at_common(x, seen, common) for x in (seen.sigma.slope, seen.sigma.slope2)
+    )  # fmt: skip
+    return each[:, None] * slope * jnp.sqrt(squared), each**2 * (slope2 @ squared)
+
+
+def exchange(model: Committee, u: Parts, seen: _Seen) -> Float[Array, "neurons fields"]:
+    """A with -A Aᵀ the rate of the outside products of rows i != j by the rows' own parts.
+
+    Row i is pulled against the own part of j, and j against that of i: -(v_i v_j/p^2) E[sigma'_i
+    sigma'_j] (own_i + own_j), of relative order 1/p; the sum is taken for twice the root of the
+    product, from which it differs in the second order of own_i - own_j.
+    """
+    each = model.layer(u) / model.width * jnp.sqrt(2 * u.own)
+    weight = _over_few(1.0, seen)
+    return each[:, None] * _over_few(seen.sigma.slope, seen) / jnp.sqrt(weight)
+
+
+def _at_common(values: Array, seen: _Seen, common: int) -> Array:
+    """The values at the nodes where nothing is lacking: of ``few_nodes(common, 0)``."""
+    grid = values.reshape(*values.shape[:-1], -1, seen.few)
+    return grid[..., : 2 * common + 1].reshape(*values.shape[:-1], -1)
+
+
+def _lowered(seen: _Seen, common: int) -> Float[Array, " fields"]:
+    """By how much the squared error is lower, at each field, for what the rows lack."""
+    squared = (seen.error**2).reshape(-1, seen.few)
+    lacking = (seen.few - 1) // 2 - common
+    share = -few_nodes(common, lacking)[1][2 * common + 1 :]
+    return (squared[:, 2 * common + 1 :] - squared[:, :1]) @ share
+
+
+def _over_few(values: Array | float, seen: _Seen) -> Array:
+    """The sum of weight * values over the nodes of the shared directions, (..., fields)."""
+    products = seen.weight * values
+    return jnp.sum(products.reshape(*products.shape[:-1], -1, seen.few), axis=-1)
 
 
 def reduce(model: Committee, u: Statistics) -> MeanFieldStatistics:
@@ -181,25 +316,54 @@ def expand(model: Committee, u: MeanFieldStatistics) -> Statistics:
     return Statistics(u.v, u.M, B @ B.T + jnp.diag(u.q))
 
 
+def split(model: Committee, u: MeanFieldStatistics) -> Parts:
+    """The state's parts, nothing shared."""
+    none = jnp.zeros((model.width, 0))
+    return Parts(u.v, _B(model, u), none, none, u.q)
+
+
 def _B(model: Committee, u: MeanFieldStatistics) -> Float[Array, "neurons directions"]:
     return solve_lower(model.root, u.M.T).T
 
 
-def _inside(model: Committee, u: MeanFieldStatistics) -> Float[Array, " neurons"]:
-    """diag(M P^-1 Mᵀ)."""
-    return jnp.sum(_B(model, u) ** 2, axis=1)
-
-
-def _see(model: Committee, u: MeanFieldStatistics, layer: Array, rule: AbstractRule) -> _Seen:
+def see(model: Committee, u: Parts, rule: AbstractRule | None = None) -> _Seen:
+    """What the neurons see at nodes for the teacher's fields and the shared directions."""
     k, root = model.teacher_width, model.root
-    nodes = rule.nodes(jnp.zeros(k), root, model.teacher.kinks)
+    nodes = (rule or rule_of(model)).nodes(jnp.zeros(k), root, model.teacher.kinks)
     z, weight = nodes.together
-    mean = _B(model, u) @ z
-    sigma = smooth(model.student, mean, jnp.broadcast_to(u.q[:, None], mean.shape))
+    points, share = few_nodes(u.common.shape[1], u.lacking.shape[1])
     teacher = (root @ z).T
     a = jnp.asarray(model.teacher_second_layer) / k
-    error = model.teacher(teacher) @ a - layer @ sigma.value / model.width
-    return _Seen(weight, teacher, sigma, error)
+    target = model.teacher(teacher) @ a
+    shared = jnp.concatenate([u.common, u.lacking], axis=1)
+    mean = ((u.B @ z)[:, :, None] + (shared @ points)[:, None, :]).reshape(model.width, -1)
+    sigma = smooth(model.student, mean, jnp.broadcast_to(u.own[:, None], mean.shape))
+    count, few = z.shape[1], points.shape[1]
+    error = jnp.repeat(target, few) - model.layer(u) @ sigma.value / model.width
+    each = jnp.tile(points.T, (count, 1))
+    common, lacking = jnp.split(each, [u.common.shape[1]], axis=1)
+    weight = (weight[:, None] * share).ravel()
+    # The derivative along a direction that is lacking, for its weights are negative.
+    return _Seen(weight, jnp.repeat(z.T, few, axis=0), common, -lacking, sigma, error, few)
+
+
+def few_nodes(common: int, lacking: int) -> tuple[Array, Array]:
+    """Points (directions, few) and weights in the shared directions, of variance 1 and -1.
+
+    The origin, then both points on each axis, of the common directions first. Exact to degree 3,
+    and to 5 along each of up to three axes. Means in these directions are small, of variance
+    step/p.
+    """
+    directions = common + lacking
+    if directions == 0:
+        return jnp.zeros((0, 1)), jnp.ones(1)
+    far = float(max(3, common))
+    points, share = np.zeros((directions, 2 * directions + 1)), np.ones(directions)
+    points[np.arange(directions), 2 * np.arange(directions) + 1] = math.sqrt(far)
+    points[np.arange(directions), 2 * np.arange(directions) + 2] = -math.sqrt(far)
+    share[common:] = -1.0
+    share = np.repeat(share, 2) / (2 * far)
+    return jnp.asarray(points), jnp.asarray(np.concatenate([[1 - share.sum()], share]))
 
 
 def rule_of(model: Committee) -> AbstractRule:
