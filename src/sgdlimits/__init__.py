@@ -47,6 +47,7 @@ _HOME = {
     "sample_diffusion": "simulation.sample_diffusion",
     "SimulationInterrupted": "simulation.ensemble",
     "DivergenceWarning": "simulation.result",
+    "InaccurateWarning": "limits.adequate",
     "audit": "auditing.run",
     "AuditReport": "auditing.report",
     "compare": "analysis.compare",
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from sgdlimits.expectations.activations import Polynomial as Polynomial
     from sgdlimits.expectations.rules import QuasiMonteCarlo as QuasiMonteCarlo
     from sgdlimits.expectations.rules import TruncatedGauss as TruncatedGauss
+    from sgdlimits.limits.adequate import InaccurateWarning as InaccurateWarning
     from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint

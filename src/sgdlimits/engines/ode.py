@@ -16,6 +16,7 @@ from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.sizes import trace
 from sgdlimits.engines.solution_error import Solved, by_rule, paths_of, solution_error
 from sgdlimits.limits import flow
+from sgdlimits.limits.adequate import adequate_along
 from sgdlimits.limits.path_error import moments_of
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.process.process import Process
@@ -65,10 +66,13 @@ class ODE(AbstractEngine):
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
             solved = Solved(solved_at, paths_of(process, start, solved_at, tolerances))
+            finer = adequate_along(process, start, solved.paths)
+            if finer is not process:
+                solved = Solved(solved_at, paths_of(finer, start, solved_at, tolerances))
             path = solved.paths[recorded]
             error = None
             if self.errors:
-                error = solution_error(process, start, times, tolerances, solved)
+                error = solution_error(finer, start, times, tolerances, solved)
             bad = ~np.isfinite(path).all(-1)
             diverged = np.where(bad.any(0), times[bad.argmax(0)], np.nan)
             for index in range(1, len(times)):

@@ -36,6 +36,11 @@ class LookedPanels(AbstractRule):
         return 1
 
     @property
+    def follows_jumps(self) -> bool:
+        """It looks for them."""
+        return True
+
+    @property
     def count(self) -> int:
         """Of all panels."""
         return _CELLS * 2 * len(_GRADES) * self.order

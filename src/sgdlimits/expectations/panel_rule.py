@@ -71,6 +71,11 @@ class PanelRule(AbstractRule):
         """One node a panel less."""
         return None if self.order == 1 else PanelRule(self.points, self.order - 1)
 
+    def finer(self) -> "PanelRule | None":
+        """With four nodes a panel more, if they are not too many."""
+        rule = PanelRule(self.points, self.order + 4)
+        return rule if self.order <= _ORDER and rule.count <= 2 * _MOST_NODES else None
+
     def cheaper(self, error: float) -> "PanelRule":
         """With the fewest nodes that were measured to reach this error."""
         orders = (order for order, least in _ERRORS.items() if least <= error)

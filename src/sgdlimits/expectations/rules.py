@@ -81,6 +81,11 @@ class AbstractRule(eqx.Module):
         """Whether derivatives of an expectation see the kinks."""
         return True
 
+    @property
+    def follows_jumps(self) -> bool:
+        """Whether nodes stay on their side of any jump of the integrand."""
+        return False
+
     def coarser(self) -> "AbstractRule | None":
         """A rule whose distance from this one estimates its error; None: replicates do that."""
         return None

@@ -10,6 +10,7 @@ from typing import TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
@@ -19,6 +20,8 @@ from sgdlimits.statistics.base import AbstractStatistics
 S = TypeVar("S", bound=AbstractStatistics)
 
 ENOUGH = 1e-3  # of the scale
+_LOOKED_AT = 6  # times of solutions
+_MOST = 12  # states of solutions
 
 
 class InaccurateWarning(UserWarning):
@@ -38,6 +41,18 @@ def adequate(process: Process[S], u: S) -> Process[S]:
         if following is None:
             return process
         process = following
+
+
+def adequate_along(process: Process[S], template: S, paths: np.ndarray) -> Process[S]:
+    """The same for solutions, vectors on the last axis and times on the first: at a few of them."""
+    times = np.unique(np.linspace(0, len(paths) - 1, _LOOKED_AT).astype(int))
+    states = paths[times].reshape(-1, paths.shape[-1])
+    states = states[np.isfinite(states).all(-1)]
+    if not len(states) or is_exact(process):
+        return process
+    kept = np.unique(np.linspace(0, len(states) - 1, _MOST).astype(int))
+    # The same number always, so that there is one program.
+    return adequate(process, template.with_vector(jnp.asarray(states[np.resize(kept, _MOST)])))
 
 
 def is_exact(process: Process) -> bool:
@@ -60,9 +75,9 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
     if finer is None:
         rule = getattr(process.model, "rule", None)
         warnings.warn(
-            f"{name} is known to {worst[name]:.1e} of its scale only, by rule={rule!r}; results "
-            "carry the error. Give the model a finer rule=, such as QuasiMonteCarlo with more "
-            "log2_nodes, for more.",
+            f"{name} is known to {worst[name]:.1e} of its scale only, by {type(rule).__name__} of "
+            f"{getattr(rule, 'count', 0)} nodes; results carry the error. For less of it give the "
+            "model a finer rule=, such as QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
             InaccurateWarning,
             stacklevel=4,
         )

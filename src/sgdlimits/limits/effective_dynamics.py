@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=AbstractStatistics)
 
-_LOOKED_AT = 6  # times of a solution at which errors of expectations are estimated
-
 
 class EffectiveDynamics(eqx.Module, Generic[S]):
     """Drift, corrector and diffusion of the summary statistics, and what follows from them.
@@ -144,7 +142,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             u0: initial statistics, any leading batch axes.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
-                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a Monte Carlo estimate or a sum over
+                1e-9 and 1e-11; 1e-5 and 1e-7 if the drift is a Monte Carlo estimate or a sum over
                 nodes that cross kinks.
 
         Returns:
@@ -160,7 +158,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
         path = flow.solve(self.process, u0, times, rtol, atol)
-        process = adequate.adequate(self.process, _some_of(path, u0))
+        process = adequate.adequate_along(self.process, u0, np.asarray(path.vector))
         return path if process is self.process else flow.solve(process, u0, times, rtol, atol)
 
     def fixed_points(
@@ -276,18 +274,6 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """
         self._check_autonomous("rescale")
         return RescaledDynamics.create(self.process, scaled, centre, dim)
-
-
-def _some_of(path: S, start: S) -> S:
-    """Starts and a few later states where solutions exist, on one batch axis."""
-    later = path[np.unique(np.linspace(0, len(path.vector) - 1, _LOOKED_AT).astype(int))]
-    y = np.asarray(later.vector).reshape(-1, start.vector.shape[-1])
-    y = np.where(
-        np.isfinite(y).all(-1, keepdims=True),
-        y,
-        np.asarray(start.vector).reshape(-1, y.shape[-1])[0],
-    )
-    return start.with_vector(jnp.asarray(y))
 
 
 @eqx.filter_jit

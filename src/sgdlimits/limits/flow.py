@@ -21,14 +21,14 @@ S = TypeVar("S", bound=AbstractStatistics)
 _SMOOTH = (1e-9, 1e-11)
 # Drifts that are Monte Carlo estimates, or sums over nodes that cross kinks, are known to a few
 # digits; and where nodes cross kinks the derivative jumps, so that a strict solver would creep.
-_ROUGH = (1e-6, 1e-8)
+_ROUGH = (1e-5, 1e-7)
 _MOST_STEPS = 2**18
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
 def default_tolerances(model: AbstractModel) -> tuple[float, float]:
     """Relative and absolute tolerance that the accuracy of the model's drift deserves."""
-    rough = model.moments_are_estimates or not model.has_jacobian
+    rough = model.moments_are_estimates or not model.drift_is_smooth
     return _ROUGH if rough else _SMOOTH
 
 

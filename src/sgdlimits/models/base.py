@@ -164,6 +164,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         """Whether the drift may be differentiated."""
         return True
 
+    @property
+    def drift_is_smooth(self) -> bool:
+        """Whether drifts are smooth in the state to rounding; default: if they have a Jacobian."""
+        return self.has_jacobian
+
     def interior(self, u: S) -> S:
         """Where the drift is differentiated: ``u``, or beside it where that would be wrong."""
         return u

@@ -35,7 +35,11 @@ def relative_errors(
     deviations = model.deviations(u)
     if deviations is None:
         return {}
-    size = scales(model, u, model.expectations(u))
+    return in_scales(deviations, scales(model, u, model.expectations(u)))
+
+
+def in_scales(deviations: Expectations, size: Expectations) -> dict[str, Float[Array, ""]]:
+    """Root of the sum of squares of deviations, the largest of each of the four, by name."""
 
     def worst(deviation: Array, scale: Array) -> Array:
         error = jnp.sqrt(jnp.sum(deviation**2, axis=0))

@@ -35,7 +35,7 @@ from sgdlimits.models.class_nodes import (
     field_count,
     node_count,
 )
-from sgdlimits.models.expectation_scales import scales
+from sgdlimits.models.expectation_scales import in_scales, scales
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.found_jumps import Jumps, found_jumps
 from sgdlimits.models.network import Loss, Network
@@ -306,6 +306,16 @@ class MultiIndexModel(AbstractNetworkModel):
         """Unless the rule has nothing to compare with."""
         return all(self.data.noiseless) or self.rule.has_error_estimate
 
+    def relative_errors(self, u: Statistics) -> dict[str, Float[Array, ""]]:
+        """Gauss rules from two that are coarser, which costs half and errs on the safe side."""
+        coarser, half = self.rule.coarser(), self.rule.half()
+        if coarser is None or half is None:
+            return super().relative_errors(u)
+        near = self._estimates(u, coarser)
+        size = scales(self, u, near.mean())
+        far = jax.tree.map(jnp.subtract, near, self._estimates(u, half))
+        return in_scales(jax.tree.map(_left_over, far, size), size)
+
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
         noisy = self._noisy_estimates(u, rule)
@@ -373,6 +383,11 @@ class MultiIndexModel(AbstractNetworkModel):
         if all(self.data.noiseless):
             return True
         return not self.jumps.moving and (not self.kinks or self.rule.differentiable)
+
+    @property
+    def drift_is_smooth(self) -> bool:
+        """Also where nodes move with jumps that differentiation does not see move."""
+        return self.has_jacobian or self.rule.follows_jumps
 
     @property
     def differentiates_nodes(self) -> bool:
