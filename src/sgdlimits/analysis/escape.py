@@ -19,6 +19,7 @@ from scipy import stats
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits.formulas import formula
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -46,20 +47,32 @@ class EscapeLaw(eqx.Module):
     dim: int
 
     @property
+    @formula("asymptotic", "matching the linear diffusion to the ODE")
     def mean(self) -> float:
-        """Mean hitting time; E log|Z| = -(gamma + log 2)/2 for a standard normal Z."""
+        """Mean hitting time; E log|Z| = -(gamma + log 2)/2 for a standard normal Z.
+
+        Status: asymptotic.
+        """
         log_amplitude = math.log(self.spread) - (np.euler_gamma + math.log(2)) / 2
         constant = (self.constant + self.constant_below) / 2
         return constant + (0.5 * math.log(self.dim) - log_amplitude) / self.rate
 
     @property
+    @formula("asymptotic", "matching the linear diffusion to the ODE")
     def standard_deviation(self) -> float:
-        """Standard deviation: pi/(2 sqrt(2) rate) on either side, whatever the dimension."""
+        """Standard deviation: pi/(2 sqrt(2) rate) on either side, whatever the dimension.
+
+        Status: asymptotic.
+        """
         apart = (self.constant - self.constant_below) / 2
         return math.hypot(math.pi / (2 * math.sqrt(2)) / self.rate, apart)
 
+    @formula("asymptotic", "matching the linear diffusion to the ODE")
     def cdf(self, time: np.ndarray | float) -> Any:
-        """P(T <= time), of the shape of ``time``; half of all runs leave on either side."""
+        """P(T <= time), of the shape of ``time``; half of all runs leave on either side.
+
+        Status: asymptotic.
+        """
         total = 0.0
         for constant in (self.constant, self.constant_below):
             log_z = self.rate * (constant - np.asarray(time)) + 0.5 * math.log(self.dim)
@@ -67,8 +80,12 @@ class EscapeLaw(eqx.Module):
                 total = total + stats.norm.sf(np.exp(log_z) / self.spread)
         return total
 
+    @formula("asymptotic", "matching the linear diffusion to the ODE")
     def quantile(self, probability: np.ndarray | float) -> Any:
-        """Inverse of ``cdf``, of the shape of ``probability``; inf beyond what ever happens."""
+        """Inverse of ``cdf``, of the shape of ``probability``; inf beyond what ever happens.
+
+        Status: asymptotic.
+        """
         if self.constant == self.constant_below:
             return self._passed(self.constant, np.asarray(probability))
         return np.vectorize(self._quantile, otypes=[float])(probability)[()]
@@ -88,6 +105,7 @@ class EscapeLaw(eqx.Module):
         return constant + (0.5 * math.log(self.dim) - np.log(self.spread * z)) / self.rate
 
 
+@formula("asymptotic", "matching the linear diffusion to the ODE")
 def escape_law(
     dynamics: EffectiveDynamics[S],
     saddle: S,
@@ -99,6 +117,8 @@ def escape_law(
     variance: float = 1.0,
 ) -> EscapeLaw:
     """Law of the first time at which |statistic| reaches ``level`` from a random start.
+
+    Status: asymptotic; corrections are O(dim^-1/2). The noise is that of the data law given.
 
     Args:
         dynamics: the effective dynamics.
@@ -113,8 +133,6 @@ def escape_law(
     Raises:
         ValueError: if the saddle is not unstable along the statistic, or the ODE never reaches
             the level.
-
-    Status: asymptotic; corrections are O(dim^-1/2).
     """
     level = _validate.positive("level", level)
     dim = _validate.integer("dim", dim, 1)

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits.formulas import formula
 
 _NODES = 200
 
 
+@formula("asymptotic", "first order in step/width about the teacher")
 def plateau_excess(
     step: float,
     noise: float,
@@ -20,7 +22,8 @@ def plateau_excess(
 
     Excess risk at a fixed point that represents the teacher, for f = (1/p) sum a_i sigma(s_i), in
     the limit of small step: the next term is O(step/p) relatively (12 % at step 1, p = 2, erf).
-    Asymptotic.
+
+    Status: asymptotic.
 
     Args:
         step: gamma.

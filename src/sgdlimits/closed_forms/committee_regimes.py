@@ -8,6 +8,7 @@ Loureiro, Krzakala and Zdeborova (2022), as quoted in Loureiro's slides (2023).
 from dataclasses import dataclass
 
 from sgdlimits import _validate
+from sgdlimits.formulas import formula
 
 _SAME = 1e-12  # distance of a sum of exponents from a boundary that is rounding
 
@@ -30,6 +31,7 @@ class Regime:
     excess_exponent: float | None
 
 
+@formula("asymptotic", "Veiga et al. (2022), as in Loureiro (2023)")
 def regime(width_exponent: float, step_exponent: float) -> Regime:
     """The region of (kappa, delta) = (``width_exponent``, ``step_exponent``).
 
@@ -41,14 +43,14 @@ def regime(width_exponent: float, step_exponent: float) -> Regime:
       steps; M stands still, the norms inflate.
     - kappa + delta <= -1/2, no ODE: one step moves Q by order one or more.
 
+    Status: asymptotic. The last boundary follows from the count of steps per unit time.
+
     Args:
         width_exponent: kappa, at least 0.
         step_exponent: delta, of either sign.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
-
-    Status: asymptotic. The last boundary follows from the count of steps per unit time.
     """
     kappa = _validate.nonnegative("width_exponent", width_exponent)
     total = kappa + _validate.number("step_exponent", step_exponent)
@@ -61,11 +63,14 @@ def regime(width_exponent: float, step_exponent: float) -> Regime:
     return Regime("no ODE", "jumps of order one", 0.0, None)
 
 
+@formula("asymptotic", "Veiga et al. (2022)")
 def ode_error_scale(dim: int, step: float, width: int = 1) -> float:
     """sqrt(step/(width dim)): how the distance of SGD's statistics from the ODE shrinks.
 
     Expected max-distance up to a fixed time T is at most e^(C T) times this, T in units of t/width.
     Veiga et al. (2022).
+
+    Status: asymptotic.
     """
     dim, width = _validate.integer("dim", dim, 1), _validate.integer("width", width, 1)
     return (_validate.positive("step", step) / (width * dim)) ** 0.5

@@ -7,15 +7,19 @@ import numpy as np
 from scipy import integrate, special
 
 from sgdlimits import _validate
+from sgdlimits.formulas import formula
 
 _NO_NOISE = 1e-12  # relative: rounding
 
 
+@formula("exact", "Kolmogorov backward equation, linear drift")
 def mean_exit_time(rate: float, variance: float, level: float, start: float = 0.0) -> float:
     """Mean first time at which |y| reaches ``level``, from y = ``start``.
 
     u(x) = (2/s^2) int_|x|^L e^(-k y^2) int_0^y e^(k z^2) dz dy with k = rate/variance, s^2 =
-    variance; equal to (L^2 F(-k L^2) - x^2 F(-k x^2))/s^2 with F = 2F2(1, 1; 3/2, 2; .). Exact.
+    variance; equal to (L^2 F(-k L^2) - x^2 F(-k x^2))/s^2 with F = 2F2(1, 1; 3/2, 2; .).
+
+    Status: exact.
 
     Args:
         rate: growth rate; positive for an unstable process.
@@ -57,6 +61,7 @@ def mean_exit_time(rate: float, variance: float, level: float, start: float = 0.
     return 2 / variance * float(np.asarray(value))
 
 
+@formula("exact", "Kolmogorov backward equation, solved to rtol")
 def mean_passage_time(
     drift: Callable[[float], float],
     variance: Callable[[float], float],
@@ -71,6 +76,8 @@ def mean_passage_time(
     value problem for u' from the wall on (stable where the drift leads to the level). A process
     whose law is even in y, such as one that leaves y = 0 to either side, has its wall at 0.
     Numerically exact to about ``rtol``.
+
+    Status: exact; to about rtol.
 
     Args:
         drift, variance: functions of one number in [wall, level]; the variance positive inside.

@@ -8,16 +8,21 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 
 from sgdlimits import _validate
+from sgdlimits.formulas import formula
 
 Component = Sequence[int]  # degree in each coordinate: h_2(z_1) z_3 is (2, 0, 1)
 
 
+@formula("exact", "Abbe, Boix-Adsera and Misiakiewicz (2023)")
 def leap(components: Iterable[Component]) -> int:
     """Leap complexity: min over orders of max over i of the degree of component i that is new.
 
     New are the coordinates that no component before it contains; one-pass SGD on the isotropic
     Gaussian then needs about dim^max(leap - 1, 1) samples, up to logarithms. Always taking next the
     component with the least new degree is optimal: what is seen only ever helps.
+
+    Status: exact; a definition. The number of samples is for one gradient per sample and a fixed
+    second layer; algorithms that see a sample twice need fewer.
 
     Args:
         components: the multi-indices of the target's non-zero Hermite coefficients, the constant
@@ -40,8 +45,12 @@ def leap(components: Iterable[Component]) -> int:
     return largest
 
 
+@formula("exact", "Abbe, Boix-Adsera and Misiakiewicz (2023)")
 def leap_by_enumeration(components: Iterable[Component]) -> int:
-    """The definition itself, over all orders: for checks, factorial in the number of components."""
+    """The definition itself, over all orders: for checks, factorial in the number of components.
+
+    Status: exact; the definition itself.
+    """
     listed = _check(components)
     best = sum(map(sum, listed))
     for order in permutations(listed):

@@ -16,6 +16,7 @@ from scipy import integrate, special, stats
 from sgdlimits import _validate
 from sgdlimits.closed_forms.exit_law import ExitLaw
 from sgdlimits.closed_forms.phase_retrieval_exit_law import Escape, exit_law
+from sgdlimits.formulas import formula
 
 _NODES = 32  # of the average over the overlaps of neurons with each other: they hardly matter
 
@@ -52,42 +53,56 @@ class Mediocrity:
     # -- rates -------------------------------------------------------------------------------------
 
     @property
+    @formula("asymptotic", "Arnaboldi et al. (2023), (35)-(41)")
     def overlap_rate(self) -> float:
         """omega_M = (4/p) [1 - (step/p)(1 + 1/p + 4/p^2 + noise/2)], per unit of our time.
 
         Arnaboldi et al. (2023), eqs. (35)-(41), whose omega_M is p times this. Positive if and only
-        if the teacher is found from a random start. Asymptotic (dim -> infinity).
+        if the teacher is found from a random start.
+
+        Status: asymptotic.
         """
         return 4 / self.width * (1 - self.step / largest_step(self.noise, self.width))
 
     @property
+    @formula("asymptotic", "Arnaboldi et al. (2023), (41)")
     def alignment_rate(self) -> float:
         """omega_Q = (8/p^2)(1 - 8 step/p^2), per unit of our time.
 
         The rate at which overlaps between neurons are forgotten; Arnaboldi et al. (2023), eq. (41),
-        whose omega_Q is p times this. Asymptotic.
+        whose omega_Q is p times this.
+
+        Status: asymptotic.
         """
         p = self.width
         return 8 / p**2 * (1 - 8 * self.step / p**2)
 
     @property
+    @formula(
+        "asymptotic",
+        "Gaussian moments; p = 1: Arnaboldi et al. (2023)",
+    )
     def noise_variance(self) -> float:
         """dim times the variance of each M_j that SGD adds per unit of our time, at M = 0, Q = I.
 
         (4 step/p^2)(10 - 6/p + 8/p^2 + noise), the same and uncorrelated for all neurons. The
         paper's sigma^2 = (step/(p dim))(48 + 4 noise), per unit of its time, is its case p = 1.
-        Asymptotic.
+
+        Status: asymptotic.
         """
         p = self.width
         return 4 * self.step / p**2 * (10 - 6 / p + 8 / p**2 + self.noise)
 
     @property
+    @formula("asymptotic", "Gaussian moments")
     def alignment_noise_variance(self) -> float:
         """dim times the variance of each Q_jl, j != l, that SGD adds per unit of our time.
 
         (step/p^2) E[(4 e + 4 (step/p) e^2)^2 s_j^2 s_l^2] at M = 0, Q = I, with the residual
         e = s*^2 - (1/p) sum s_j^2 + sqrt(noise) z. Moments without label noise are derivatives of
         E[exp(x e) s_j^2 s_l^2] = (1 - 2x)^-1/2 (1 + 2x/p)^-(p/2 + 2). Asymptotic; 0 for width 1.
+
+        Status: asymptotic.
         """
         p, g, noise = self.width, self.step / self.width, self.noise
         if p == 1:
@@ -104,11 +119,14 @@ class Mediocrity:
 
     # -- exit times of the ODE ---------------------------------------------------------------------
 
+    @formula("heuristic", "Arnaboldi et al. (2023), (46)")
     def exit_from(self, overlap: float, alignment: float, dim: int, drop: float) -> float:
         """Exit time of the linearised ODE from a given start.
 
         log{[T p(p+1) dim + (2 p mu - tau)(1 - T)] / (2 p mu)} / (2 overlap_rate), T = drop; the
         argument of the mean in Arnaboldi et al. (2023), eq. (46).
+
+        Status: heuristic; the linearisation is followed up to the drop.
 
         Args:
             overlap: mu = dim * sum_j M_j^2, of mean p at a random start.
@@ -136,21 +154,27 @@ class Mediocrity:
             )
         return math.log(gain) / (2 * self.overlap_rate)
 
+    @formula("heuristic", "Arnaboldi et al. (2023), (10), (47)")
     def annealed_exit(self, dim: int, drop: float) -> float:
         """Exit time of the mean start: log{(p + 1)[T dim + 1 - T]/(2p)} / (2 overlap_rate).
 
         Arnaboldi et al. (2023), eqs. (10) and (47); their time is ours / p. ``dim``, ``drop``,
-        result and errors as in ``exit_from``. Asymptotic.
+        result and errors as in ``exit_from``.
+
+        Status: heuristic; the linearisation is followed up to the drop.
         """
         p = self.width
         return self.exit_from(float(p), float(p * (p - 1)), dim, drop)
 
+    @formula("heuristic", "Arnaboldi et al. (2023), (10), (46), (48)")
     def quenched_exit(self, dim: int, drop: float) -> float:
         """Mean exit time of the linearised ODE over random starts, at least ``annealed_exit``.
 
         Arnaboldi et al. (2023), eqs. (10), (46), (48); their time is ours / p. mu ~ chi2_p and
         tau ~ 2 chi2_{p(p-1)/2} independent, their law as dim -> infinity. ``dim``, ``drop`` as in
-        ``exit_from``; inf if the overlap does not grow. Asymptotic.
+        ``exit_from``; inf if the overlap does not grow.
+
+        Status: heuristic; the linearisation is followed up to the drop.
         """
         return self._mean_exit(dim, drop)
 
@@ -188,6 +212,7 @@ class Mediocrity:
     # -- what the noise of SGD changes -------------------------------------------------------------
 
     @property
+    @formula("heuristic", "variance of the linearised diffusion")
     def noise_gain(self) -> float:
         """log(1 + a)/(2 overlap_rate), a = noise_variance/(2 overlap_rate), in our time.
 
@@ -195,16 +220,19 @@ class Mediocrity:
         it adds a to the variance 1 of sqrt(dim) M_j before the overlap is macroscopic. p = 1:
         log(4/mu)/(2 mu), mu = overlap_rate. Not in the paper, which finds that the noise does not
         matter. Asymptotic, drop*dim -> infinity and then drop -> 0.
+
+        Status: heuristic; the constant of the linearisation; the noise is that of Gaussian inputs.
         """
         if self.overlap_rate <= 0:
             return math.inf
         return math.log1p(self._added) / (2 * self.overlap_rate)
 
+    @formula("asymptotic", "noise of SGD near the start, the flow up to the threshold")
     def exit_law(self, dim: int, drop: float, seed: int = 0) -> ExitLaw:
         """Law of the exit time of SGD from a random start: mean, quantiles, and an error.
 
         The noise of SGD near the start, where it matters, and the nonlinear flow up to the
-        threshold; see ``phase_retrieval_exit_law``. Its ``error`` is that of the mean. Asymptotic,
+        threshold; see ``phase_retrieval_exit_law``. Its ``error`` is that of the mean. Right as
         drop * dim -> infinity; the exact chain is met within 2 % at drops from 0.1 and dimensions
         from 500, widths 1 to 3.
 
@@ -212,6 +240,8 @@ class Mediocrity:
             dim: dimension.
             drop: T, the fraction of the initial excess risk that is lost, between 0 and 1.
             seed: of the points that the law is made of.
+
+        Status: asymptotic. The noise is that of Gaussian inputs: it is not universal.
 
         Raises:
             ValueError: for arguments out of range, or if overlaps between neurons grow too (step
@@ -231,12 +261,13 @@ class Mediocrity:
         )  # fmt: skip
         return exit_law(escape, dim, drop, _validate.integer("seed", seed, 0))
 
+    @formula("asymptotic", "mean of exit_law")
     def noisy_exit(self, dim: int, drop: float) -> float:
         """Mean exit time of SGD from a random start: that of ``exit_law``.
 
         Less than ``quenched_exit`` by ``noise_gain`` as drop * dim -> infinity and drop -> 0; at
         larger drops the flow's bending counts, -log(1 - T)/(2 overlap_rate) for width 1.
-        Asymptotic. inf if the overlap does not grow, or the drop is never reached.
+        inf if the overlap does not grow, or the drop is never reached. Status: asymptotic.
 
         Raises:
             ValueError: as ``exit_law``.
@@ -252,40 +283,51 @@ class Mediocrity:
         return time * _validate.integer("dim", dim, 1) / self.step
 
 
+@formula("asymptotic", "Arnaboldi et al. (2023), after (7), corrected")
 def largest_step(noise: float = 0.0, width: int = 1) -> float:
     """The learning threshold: steps below p/(1 + 1/p + 4/p^2 + noise/2) find the teacher.
 
     The step at which ``Mediocrity.overlap_rate`` vanishes. p = 1: 2/(12 + noise), not the 1/6 that
-    is printed after eq. (7) of Arnaboldi et al. (2023), right for noise = 0 only. Asymptotic.
+    is printed after eq. (7) of Arnaboldi et al. (2023), right for noise = 0 only.
+
+    Status: asymptotic.
     """
     noise, p = _validate.nonnegative("noise", noise), _validate.integer("width", width, 1)
     return p / (1 + 1 / p + 4 / p**2 + noise / 2)
 
 
+@formula("heuristic", "Arnaboldi et al. (2023), Appendix E.4")
 def optimal_step(noise: float = 0.0, width: int = 1) -> float:
     """gamma_opt, the step that minimises the number of samples to the exit: half the largest.
 
     p^3/(8 + 2p + (2 + noise) p^2), Arnaboldi et al. (2023), Appendix E.4; p = 1: 1/(12 + noise).
-    Asymptotic.
+
+    Status: heuristic; of the linearised exit.
     """
     return largest_step(noise, width) / 2
 
 
+@formula("heuristic", "Arnaboldi et al. (2023), Appendix E.4")
 def fewest_steps(dim: int, drop: float, noise: float = 0.0, width: int = 1) -> float:
     """Number of samples to the annealed exit at ``optimal_step``.
 
     dim [8 + 2p + (2 + noise) p^2]/(4 p^2) log{(p + 1)(T dim + 1 - T)/(2p)}. Arnaboldi et al.
-    (2023), Appendix E.4. Asymptotic.
+    (2023), Appendix E.4.
+
+    Status: heuristic; of the linearised exit.
     """
     best = Mediocrity(optimal_step(noise, width), noise, width)
     return best.steps(best.annealed_exit(dim, drop), dim)
 
 
+@formula("heuristic", "Arnaboldi et al. (2023), Appendix E.4")
 def width_gain(dim: int, drop: float, noise: float = 0.0, width: float = math.inf) -> float:
     """fewest_steps at width 1 over that at ``width``: what overparametrisation can save.
 
     At infinite width it tends to (12 + noise)/(2 + noise) as dim -> infinity, but only like
-    1/log(dim), from above. Arnaboldi et al. (2023), Appendix E.4. Asymptotic.
+    1/log(dim), from above. Arnaboldi et al. (2023), Appendix E.4.
+
+    Status: heuristic; of the linearised exit.
 
     Args:
         dim, drop: as in ``Mediocrity.exit_from``.

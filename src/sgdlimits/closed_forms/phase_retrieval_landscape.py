@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits.formulas import formula
 
 
 @dataclass(frozen=True)
@@ -44,27 +45,37 @@ class CriticalPoint:
         return "saddle" if negative and positive else "maximum" if negative else "minimum"
 
 
+@formula("exact", "Arnaboldi et al. (2023), (63) corrected")
 def excess_risk(m, q, rho: float = 1.0):
     """(3 rho^2 + 3 q^2 - 4 m^2 - 2 rho q)/2, of the shape of ``m`` and ``q``.
 
     Eq. (63), which is printed without the factor 1/2.
+
+    Status: exact.
     """
     m, q = np.asarray(m, dtype=float), np.asarray(q, dtype=float)
     return (3 * rho**2 + 3 * q**2 - 4 * m**2 - 2 * rho * q) / 2
 
 
+@formula("exact", "Arnaboldi et al. (2023), (67) corrected")
 def hessian(w: np.ndarray, teacher: np.ndarray) -> np.ndarray:
-    """2[(3q - rho) I + 6 w wᵀ - 2 w* w*ᵀ], the Hessian of the risk in R^dim; eq. (67) corrected."""
+    """2[(3q - rho) I + 6 w wᵀ - 2 w* w*ᵀ], the Hessian of the risk in R^dim; eq. (67) corrected.
+
+    Status: exact.
+    """
     w, teacher = np.asarray(w, dtype=float), np.asarray(teacher, dtype=float)
     flat = (3 * w @ w - teacher @ teacher) * np.eye(len(w))
     return 2 * (flat + 6 * np.outer(w, w) - 2 * np.outer(teacher, teacher))
 
 
+@formula("exact", "Arnaboldi et al. (2023), (83)")
 def spherical_hessian(w: np.ndarray, teacher: np.ndarray) -> np.ndarray:
     """4[m^2 (I - w wᵀ) - (w* - m w)(w* - m w)ᵀ], the Riemannian Hessian on the unit sphere.
 
     Symmetric, zero along w. The same form on the tangent space as eq. (83). ``w`` and ``teacher``
     have norm 1.
+
+    Status: exact.
     """
     w, teacher = np.asarray(w, dtype=float), np.asarray(teacher, dtype=float)
     m = float(w @ teacher)
@@ -72,10 +83,13 @@ def spherical_hessian(w: np.ndarray, teacher: np.ndarray) -> np.ndarray:
     return 4 * (m**2 * (np.eye(len(w)) - np.outer(w, w)) - np.outer(out, out))
 
 
+@formula("exact", "Arnaboldi et al. (2023), (68)-(72) corrected")
 def critical_points(dim: int, rho: float = 1.0) -> list[CriticalPoint]:
     """The three critical sets in R^dim; eqs. (68)-(72) corrected.
 
     w = 0, a maximum; the sphere m = 0, |w|^2 = rho/3, saddles; w = +-w*, minima.
+
+    Status: exact.
 
     Args:
         dim: dimension, at least 2.
@@ -100,11 +114,14 @@ def critical_points(dim: int, rho: float = 1.0) -> list[CriticalPoint]:
     ]  # fmt: skip
 
 
+@formula("exact", "Arnaboldi et al. (2023), (84), (85) corrected")
 def spherical_critical_points(dim: int) -> list[CriticalPoint]:
     """The critical sets on the unit sphere, w and w* of norm 1; eqs. (84), (85).
 
     The equator m = 0, the maximum, with one direction down among dim - 2 flat ones (the paper
     counts dim - 1); and w = +-w*.
+
+    Status: exact.
 
     Args:
         dim: dimension, at least 2.

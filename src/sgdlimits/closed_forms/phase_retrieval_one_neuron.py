@@ -13,6 +13,7 @@ import numpy as np
 from sgdlimits import _validate
 from sgdlimits.closed_forms.exit_time_1d import mean_exit_time, mean_passage_time
 from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity, largest_step
+from sgdlimits.formulas import formula
 
 
 @dataclass(frozen=True)
@@ -39,24 +40,35 @@ class OneNeuron:
         object.__setattr__(self, "noise", _validate.nonnegative("noise", self.noise))
 
     @property
+    @formula("asymptotic", "Arnaboldi et al. (2023), (50)")
     def rate(self) -> float:
-        """mu = 4(1 - 6 step) - 2 step noise: growth rate of m at 0; eq. (50)."""
+        """mu = 4(1 - 6 step) - 2 step noise: growth rate of m at 0; eq. (50).
+
+        Status: asymptotic.
+        """
         return self._cubic - 2 * self.step * self.noise
 
     @property
     def _cubic(self) -> float:
         return 4 * (1 - 6 * self.step)
 
+    @formula("asymptotic", "Arnaboldi et al. (2023), (7)")
     def drift(self, m: Any) -> Any:
-        """b(m), of the shape of ``m``."""
+        """b(m), of the shape of ``m``.
+
+        Status: asymptotic.
+        """
         m = np.asarray(m, dtype=float)
         return m * (self.rate - self._cubic * m * m)
 
+    @formula("asymptotic", "Arnaboldi et al. (2023), (11), (34), (55) corrected")
     def variance(self, m: Any) -> Any:
         """dim times the variance of m per unit time that SGD on the sphere adds, at overlap ``m``.
 
         The tangential part of eq. (11) under eq. (34), with Var(Q) and Cov(M, Q) of eq. (55)
-        corrected (it is printed for half the step). 4 step (12 + noise) at m = 0. Asymptotic.
+        corrected (it is printed for half the step). 4 step (12 + noise) at m = 0.
+
+        Status: asymptotic.
         """
         m2 = np.square(np.asarray(m, dtype=float))
         g, noise, rest = self.step, self.noise, 1 - m2
@@ -68,24 +80,34 @@ class OneNeuron:
     # -- the end -----------------------------------------------------------------------------------
 
     @property
+    @formula("asymptotic", "Arnaboldi et al. (2023), zero of (7)")
     def final_overlap(self) -> float:
-        """|m| as t -> infinity: sqrt(1 - step noise/(2(1 - 6 step))), or 0 above the threshold."""
+        """|m| as t -> infinity: sqrt(1 - step noise/(2(1 - 6 step))), or 0 above the threshold.
+
+        Status: asymptotic.
+        """
         if self.step >= largest_step(self.noise):
             return 0.0
         return math.sqrt(self.rate / self._cubic)
 
     @property
+    @formula("asymptotic", "Arnaboldi et al. (2023), (8)")
     def final_excess_risk(self) -> float:
         """step noise/(1 - 6 step) below the threshold 2/(12 + noise), otherwise 2.
 
         Eq. (8), which is printed without its range.
+
+        Status: asymptotic.
         """
         return 2 * (1 - self.final_overlap**2)
 
     # -- the ODE -----------------------------------------------------------------------------------
 
+    @formula("asymptotic", "Arnaboldi et al. (2023), (7) solved")
     def path(self, start: float, times: Any) -> Any:
         """m(t) in closed form: m^2 = m0^2 E / (1 + 4(1 - 6 step) m0^2 (E - 1)/mu), E = e^(2 mu t).
+
+        Status: asymptotic; exact for the ODE.
 
         Args:
             start: m0, between -1 and 1.
@@ -102,11 +124,14 @@ class OneNeuron:
         bottom = (small if grows else 1.0) + self._cubic * start**2 * growth
         return start * np.sqrt(np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), 0.0))
 
+    @formula("asymptotic", "Arnaboldi et al. (2023), (9)")
     def exit(self, start: float, drop: float) -> float:
         """Time at which the ODE from ``start`` has lost the fraction ``drop`` of its excess risk.
 
         Eq. (9) solved: log{L^2 (mu - beta m0^2)/[m0^2 (mu - beta L^2)]}/(2 mu) with beta =
         4(1 - 6 step), L^2 = drop + (1 - drop) m0^2. Exact for the ODE; inf if it never does.
+
+        Status: asymptotic; exact for the ODE.
         """
         x, level = _overlap("start", start) ** 2, self._level(start, drop) ** 2
         if x == level:
@@ -120,11 +145,14 @@ class OneNeuron:
 
     # -- the SDE -----------------------------------------------------------------------------------
 
+    @formula("heuristic", "Arnaboldi et al. (2023), (52)")
     def linear_sde_exit(self, dim: int, drop: float, start: float = 0.0) -> float:
         """Mean exit time of dm = mu m dt + sqrt(4 step (12 + noise)/dim) dB from ``start``.
 
         (T/sigma^2) 2F2(1, 1; 3/2, 2; -T mu/sigma^2) from m = 0, eq. (52); sigma^2 = 4 step
         (12 + noise)/dim. Exact for this linear diffusion.
+
+        Status: heuristic; exact for this diffusion, which is linear up to the drop.
 
         Args:
             dim: dimension.
@@ -135,21 +163,27 @@ class OneNeuron:
         sigma2 = self._start.noise_variance / dim
         return mean_exit_time(self.rate, sigma2, self._level(start, drop), start)
 
+    @formula("heuristic", "mean of the linear diffusion over Gaussian starts")
     def linear_sde_exit_at_random(self, dim: int, drop: float) -> float:
         """Mean of ``linear_sde_exit`` over random starts m0 ~ N(0, 1/dim), level sqrt(drop).
 
         That from m = 0 less log(1 + 2 mu/(dim sigma^2))/(2 mu). Not in the paper, which takes eq.
         (52) for it. Exact for the linear diffusion and starts within the level.
+
+        Status: heuristic; exact for the linear diffusion and starts within the level.
         """
         added = self._start.noise_variance
         mu = self.rate
         gain = 1 / added if mu == 0 else math.log1p(2 * mu / added) / (2 * mu)
         return self.linear_sde_exit(dim, drop) - gain
 
+    @formula("asymptotic", "Kolmogorov backward equation")
     def sde_exit(self, dim: int, drop: float, start: float = 0.0) -> float:
         """Mean exit time of the nonlinear diffusion dm = b(m) dt + sqrt(variance(m)/dim) dB.
 
         Arguments as in ``linear_sde_exit``. Asymptotic: leading order in 1/dim.
+
+        Status: asymptotic.
         """
         dim = _validate.integer("dim", dim, 2)
         return mean_passage_time(
@@ -170,12 +204,15 @@ class OneNeuron:
         return math.sqrt(drop + (1 - drop) * _overlap("start", start) ** 2)
 
 
+@formula("asymptotic", "Arnaboldi et al. (2023), (76) solved")
 def norm_plateau(step: float, noise: float = 0.0) -> float:
     """|w|^2 that one unconstrained neuron keeps while m = 0.
 
     q = [3 + 6g - sqrt((3 + 6g)^2 - 60 g (1 + 3g + g noise))]/(30 g), the stable zero of dq = 4q(1 -
     3q) + 12 g q (1 + 5q^2 - 2q) + 4 g noise q, g = step. 1/3 as step -> 0. Derived from eq. (76) of
-    Arnaboldi et al. (2023), with its noise term. Asymptotic.
+    Arnaboldi et al. (2023), with its noise term.
+
+    Status: asymptotic.
 
     Returns:
         The plateau, or inf where the norm has no stable value: it grows without bound. From a start

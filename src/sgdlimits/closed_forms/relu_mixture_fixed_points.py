@@ -16,14 +16,18 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
+from sgdlimits.formulas import formula
 from sgdlimits.statistics.fixed_sets import FixedSet
 from sgdlimits.statistics.overlaps import Statistics
 
 
+@formula("asymptotic", "Ben Arous et al. (2022), Proposition 4.2")
 def bin_mass(probability: float, ridge: float) -> float:
     """C = log((p - alpha)/alpha), the sum of v^2 over a bin; 0 from alpha = p/2 on (empty bin).
 
     The papers' C_alpha: p = 1/2 for the binary mixture, 1/4 for XOR. inf without ridge.
+
+    Status: asymptotic; exact for the ODE without noise.
     """
     if ridge == 0:
         return math.inf
@@ -50,8 +54,12 @@ class ReluBins:
     ridge: float
     width: int
 
+    @formula("asymptotic", "Ben Arous et al. (2022), Proposition 4.2 and section 5")
     def fixed_sets(self) -> list[FixedSet]:
-        """Every component of fixed points."""
+        """Every component of fixed points.
+
+        Status: asymptotic; exact for the ODE without noise.
+        """
         masses = [bin_mass(p, self.ridge) for p in self.probabilities]
         bins = [c for c, mass in enumerate(masses) if mass > 0]
         width, found = self.width, []

@@ -15,6 +15,7 @@ from scipy import integrate
 from sgdlimits import _validate
 from sgdlimits.closed_forms.exit_time_1d import mean_passage_time
 from sgdlimits.expectations import hermite_series
+from sgdlimits.formulas import formula
 
 _EDGE = -0.999  # where an overlap of odd exponent is reflected: its noise vanishes at -1
 
@@ -59,30 +60,49 @@ class SingleIndexSphere:
     # -- the process -------------------------------------------------------------------------------
 
     @property
+    @formula("exact", "Ben Arous, Gheissari and Jagannath (2021)")
     def information_exponent(self) -> int:
-        """kappa, the least j >= 1 with c_j c*_j != 0."""
+        """kappa, the least j >= 1 with c_j c*_j != 0.
+
+        Status: exact; a definition.
+        """
         return hermite_series.information_exponent(self.student, self.teacher)
 
+    @formula("asymptotic", "Ben Arous, Gheissari and Jagannath (2021)")
     def population_drift(self, m: Any) -> Any:
-        """(1 - m^2) sum_j j c_j c*_j m^(j-1): dm/dt of gradient flow, of the shape of ``m``."""
+        """(1 - m^2) sum_j j c_j c*_j m^(j-1): dm/dt of gradient flow, of the shape of ``m``.
+
+        Status: asymptotic.
+        """
         m = np.asarray(m, dtype=float)
         both = hermite_series.products(self.student, self.teacher)
         return (1 - m * m) * np.polynomial.polynomial.polyval(m, both[1:] * np.arange(1, len(both)))
 
+    @formula("asymptotic", "Gaussian moments of one step")
     def drift(self, m: Any) -> Any:
-        """b(m), with what the noise of the samples takes from the overlap."""
+        """b(m), with what the noise of the samples takes from the overlap.
+
+        Status: asymptotic.
+        """
         m = np.asarray(m, dtype=float)
         return self.population_drift(m) - self.step / 2 * m * self.gradient_power(m)
 
+    @formula("exact", "Gauss-Hermite quadrature of polynomials")
     def gradient_power(self, m: Any) -> Any:
-        """V(m) = E[sigma'(s)^2 (y - sigma(s))^2], of the shape of ``m``."""
+        """V(m) = E[sigma'(s)^2 (y - sigma(s))^2], of the shape of ``m``.
+
+        Status: exact.
+        """
         return self._expectation(m, lambda out, slope, r, m: slope**2 * (r**2 + self.noise))
 
+    @formula("asymptotic", "Gaussian moments of one step")
     def variance(self, m: Any) -> Any:
         """dim times the variance of m per unit time, of the shape of ``m``.
 
         step Var[sigma' e (s* - m s) - (step/2) m (sigma' e)^2], e = y - sigma(s): the second term
         is the change of norm that the projection undoes, and vanishes at m = 0 only.
+
+        Status: asymptotic.
         """
         noise = self.noise
 
@@ -115,14 +135,21 @@ class SingleIndexSphere:
     # -- escape ------------------------------------------------------------------------------------
 
     @property
+    @formula("asymptotic", "linearised drift")
     def rate(self) -> float:
-        """Growth rate of m at 0 for exponent 2: 2 c_2 c*_2 - step V(0)/2; else -step V(0)/2."""
+        """Growth rate of m at 0 for exponent 2: 2 c_2 c*_2 - step V(0)/2; else -step V(0)/2.
+
+        Status: asymptotic.
+        """
         both = hermite_series.products(self.student, self.teacher)
         growth = 2 * both[2] if self.information_exponent == 2 else 0.0
         return float(growth - self.step / 2 * self.gradient_power(0.0))
 
+    @formula("asymptotic", "zero of the drift")
     def largest_step(self, overlap: float | None = None) -> float:
         """The step up to which an overlap grows: 2 kappa c_k c*_k |m|^(kappa - 2)/V(0).
+
+        Status: asymptotic.
 
         Args:
             overlap: |m|, needed for exponents of 3 and more; there the step must shrink with dim,
@@ -144,10 +171,13 @@ class SingleIndexSphere:
         both = abs(both) if k % 2 else max(both, 0.0)
         return 2 * k * both * m ** (k - 2) / float(self.gradient_power(0.0))
 
+    @formula("asymptotic", "integral of the drift")
     def ode_time(self, start: float, level: float) -> float:
         """Time of the ODE from overlap ``start`` to ``level``; inf if it stops before.
 
         In units of steps * step / dim, as all times here.
+
+        Status: asymptotic.
 
         Raises:
             TypeError, ValueError: unless both are between -1 and 1.
@@ -171,6 +201,7 @@ class SingleIndexSphere:
             )  # fmt: skip
         return _quad(lambda m: 1 / float(self.drift(m)), start, level)
 
+    @formula("asymptotic", "matching the linear diffusion to the ODE")
     def escape_time(self, dim: int, level: float, start: float | None = None) -> float:
         """Mean time to |m| = ``level`` from a random start, to leading order and its constant.
 
@@ -181,6 +212,8 @@ class SingleIndexSphere:
         - exponent 3 and more: |m0|^(2 - kappa)/(kappa (kappa - 2) |c_k c*_k|), the time of gradient
           flow to leave the start; dim^(kappa - 1) steps at the ``largest_step``. Heuristic: the
           noise of SGD changes the constant, see ``noisy_time``.
+
+        Status: asymptotic.
 
         Args:
             dim: dimension.
@@ -210,12 +243,15 @@ class SingleIndexSphere:
             return math.inf
         return m0 ** (2 - k) / (k * (k - 2) * abs(leading))
 
+    @formula("asymptotic", "Kolmogorov backward equation")
     def noisy_time(self, dim: int, level: float, start: float) -> float:
         """Mean first passage of dm = b dt + sqrt(variance/dim) dB from ``start`` to ``level``.
 
         Even exponents of even series: to either of +-level. Otherwise to +level, from anywhere;
         runs that first turn to negative overlaps are counted until they come back, so this may be
         astronomically long. Asymptotic: leading order in 1/dim.
+
+        Status: asymptotic.
 
         Raises:
             TypeError, ValueError: for a dim below 2, or numbers that are none.

@@ -12,12 +12,16 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits.formulas import formula
 
 
+@formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")
 def critical_snr(order: int, step: float = 1.0) -> float:
     """lambda_c(k, c): above it, fixed points with m != 0 exist (no ridge).
 
     lambda_c = c^(k/2) (2(k-1)/k)^(k-1) (k/(k-2))^((k-2)/2); c for k = 2.
+
+    Status: asymptotic; exact for the ODE.
     """
     k = _validate.integer("order", order, 2)
     c = _validate.positive("step", step)
@@ -26,20 +30,31 @@ def critical_snr(order: int, step: float = 1.0) -> float:
     return c ** (k / 2) * (2 * (k - 1) / k) ** (k - 1) * (k / (k - 2)) ** ((k - 2) / 2)
 
 
+@formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")
 def m_star(order: int, snr: float, step: float = 1.0) -> float:
-    """The larger, stable overlap m_star > 0; NaN below the threshold (no ridge)."""
+    """The larger, stable overlap m_star > 0; NaN below the threshold (no ridge).
+
+    Status: asymptotic; exact for the ODE.
+    """
     return overlaps(order, snr, step)[1]
 
 
+@formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")
 def m_dagger(order: int, snr: float, step: float = 1.0) -> float:
-    """The smaller overlap, a saddle, of orders k >= 3; NaN below the threshold and for k = 2."""
+    """The smaller overlap, a saddle, of orders k >= 3; NaN below the threshold and for k = 2.
+
+    Status: asymptotic; exact for the ODE.
+    """
     return overlaps(order, snr, step)[0]
 
 
+@formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")
 def overlaps(order: int, snr: float, step: float = 1.0) -> tuple[float, float]:
     """(m_dagger, m_star): positive roots of lambda m^(k-2) = (m^2 + c)^(k-1).
 
     Closed form for k = 2, 3, 4; bracketed roots beyond. NaN where there is none.
+
+    Status: asymptotic; exact for the ODE.
     """
     k = _validate.integer("order", order, 2)
     lam = _validate.positive("snr", snr)
@@ -90,6 +105,9 @@ def _overlaps_by_root(k: int, lam: float, c: float) -> tuple[float, float]:
     )
 
 
+@formula(
+    "asymptotic", "Ben Arous, Gheissari and Jagannath (2022), Proposition 3.2 with (D.4), (D.5)"
+)
 def fixed_points(
     order: int, snr: float, step: float = 1.0, ridge: float = 0.0
 ) -> list[tuple[float, float]]:
@@ -97,6 +115,8 @@ def fixed_points(
 
     With R^2 = m^2 + r2 the equations are r2 (B + alpha) = c B and either m = 0 or
     2 k lambda m^(k-2) = B + alpha, where B = 2 k R^(2k-2).
+
+    Status: asymptotic; exact for the ODE.
     """
     k = _validate.integer("order", order, 2)
     lam = _validate.positive("snr", snr)

@@ -16,6 +16,7 @@ from scipy import integrate
 
 from sgdlimits import _validate
 from sgdlimits.expectations import hermite_series
+from sgdlimits.formulas import formula
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class LearnedComponents:
         return (self.residuals**2).sum(1) / 2 + self.beside
 
 
+@formula("asymptotic", "Berthier, Montanari and Zhou (2023)")
 def two_time_scales(
     student: Sequence[float],
     teacher: Sequence[float],
@@ -68,7 +70,7 @@ def two_time_scales(
     t_j of order ratio^(1/(2j)). In ``simulate`` it is ``OnlineSGD(second_layer_rate=1/ratio,
     spherical=True)`` at time width * t.
 
-    Status: exact for dim -> infinity and then step -> 0 if ``width`` is given; without, asymptotic:
+    Status: asymptotic; dim -> infinity, then step -> 0. Exact there if ``width`` is given; without,
     it leaves out that a neuron sees itself, right as width * ratio/time -> infinity only.
 
     Args:

@@ -64,6 +64,8 @@ class DiffusionPath(AbstractPath):
 class SDE(AbstractEngine):
     """Drift plus noise of variance 1/dim: the statistics to leading order in 1/dim.
 
+    The noise is that of the model's own data law: unlike the drift it is not universal.
+
     Args:
         dt: longest time step; default one SGD step or 0.001, whichever is longer.
         errors: whether results hold ``<name>_error`` where the drift is not exact.

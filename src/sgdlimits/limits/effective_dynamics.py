@@ -84,7 +84,10 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         return self._each(Process.drift_error, u, time)
 
     def diffusion(self, u: S, time: float = 0.0) -> Float[Array, "*batch statistics statistics"]:
-        """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta)."""
+        """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta).
+
+        Of the model's own data law: unlike the drift it is not universal over laws of the inputs.
+        """
         factor = self.diffusion_factor(u, time)
         square = factor @ jnp.swapaxes(factor, -1, -2)
         return (square + jnp.swapaxes(square, -1, -2)) / 2  # the product rounds row by row

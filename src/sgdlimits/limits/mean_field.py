@@ -11,8 +11,9 @@ and per unit of time (steps * step / dim; p times shorter than in the papers)
     dv_i = (rate/p) E[sigma_i e],  dM_i = (v_i/p) E[sigma'_i s* e],
     dq_i = (2 v_i q_i/p) E[sigma''_i e] + (step v_i^2/p^2) E[sigma'_i^2 (e^2 + Delta)].
 
-The cost is O(p) per node. Arnaboldi, Stephan, Krzakala and Loureiro (2023); asymptotic, with error
-p^-1/2 + d^-1/2 as step/p -> 0: a sample kicks all neurons along the same x, so that at fixed step/p
+The cost is O(p) per node. Arnaboldi, Stephan, Krzakala and Loureiro (2023). Status: asymptotic;
+paths of single networks are off by p^-1/2 + d^-1/2 as step/p -> 0, the mean
+risk by 1/p: a sample kicks all neurons along the same x, so that at fixed step/p
 they come to share directions outside of the teacher's, which these equations leave out. Given some
 shared directions (``Parts.common``), they are like teachers of weight zero; ``common_kicks`` says
 how they grow.

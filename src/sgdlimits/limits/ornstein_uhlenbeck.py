@@ -15,6 +15,9 @@ from sgdlimits.limits.flow import check_times
 class OrnsteinUhlenbeck(eqx.Module):
     """Linear diffusion of Y = sqrt(dim) (u - u*), coordinates in the order of ``names``.
 
+    The drift is that of the ballistic limit, which is universal over laws of the inputs with equal
+    first two moments; the diffusion is that of the model's own data law, and not universal.
+
     Attributes:
         drift: A, the Jacobian of the drift at the fixed point, per unit time.
         diffusion: Sigma, covariance per unit time.

@@ -197,7 +197,8 @@ class Committee(MultiIndexModel):
         """min{j >= 1: c_j c*_j != 0} of the Hermite coefficients at unit norms; None: not below 24.
 
         Ben Arous, Gheissari and Jagannath (2021): weak recovery on the sphere takes of order d,
-        d log d or d^(j-1) steps for j = 1, 2 or j >= 3.
+        d log d or d^(j-1) steps for j = 1, 2 or j >= 3, with one gradient per sample and a fixed
+        second layer.
         """
         c, other = (
             hermite_coefficients(x, _HIGHEST_EXPONENT) for x in (self.student, self.teacher)

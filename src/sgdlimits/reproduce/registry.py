@@ -213,7 +213,7 @@ _ALL = (
     Entry(
         "theory-universality",
         "beyond the papers",
-        "Gaussian, Rademacher and uniform inputs: one limit for spread-out starts, not for all",
+        "Inputs and label noise of several laws: one limit, but not all starts, nor fluctuations",
         "theory_universality",
         "universality",
     ),

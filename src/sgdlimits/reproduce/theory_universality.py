@@ -2,7 +2,8 @@
 
 Beyond the papers: a student erf(<w, x>/sqrt 2) learns a teacher of the same form, v spread over all
 coordinates. A start that is spread out sees sums of many small terms and follows the Gaussian
-ODE whatever the law of the inputs; a start along one coordinate does not.
+ODE whatever the law of the inputs; a start along one coordinate does not. And only this path is
+universal: fluctuations about it see the fourth moment of the labels' noise.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from sgdlimits.analysis.compare import Comparison, compare
 from sgdlimits.models.committees_zoo import committee
 from sgdlimits.models.custom import CustomModel
 from sgdlimits.plots import COLOURS, PAGE, band, new_figure
+from sgdlimits.reproduce import label_noise_panels
 from sgdlimits.reproduce.checks import Check, holds
 from sgdlimits.reproduce.workspace import Workspace
 from sgdlimits.statistics.overlaps import Statistics
@@ -75,7 +77,10 @@ def model(inputs: str, where: str) -> CustomModel:
 
 
 def universality(work: Workspace) -> tuple[Figure, list[Check]]:
-    """Paths of q for both starts, and the distance from the Gaussian limit against d."""
+    """Paths of q for both starts, and the distance from the Gaussian limit against d.
+
+    Below: labels with three laws of noise, of one variance.
+    """
     dims = work.size((64, 128, 256), (64, 128, 256, 512, 1024), (16,))
     runs = work.size(32, 128)
     sgd = OnlineSGD(step=_STEP)
@@ -89,11 +94,11 @@ def universality(work: Workspace) -> tuple[Figure, list[Check]]:
                 name, model(inputs, where), sgd, "sgd", dim=dim, time=_TIME, runs=runs, record=21
             )
             compared[inputs, where, dim] = compare(ds, theory, level=1e-3, allowed=_BIAS / dim)
-    figure, axes = new_figure(1, 3, width=PAGE, height=2.6)
+    figure, axes = new_figure(2, 3, width=PAGE, height=5.0)
     for axis, where in ((axes[0, 0], "spread out"), (axes[0, 1], "along a coordinate")):
         _paths(axis, results, _limit(work, sgd, dims[-1]), where, dims[-1])
     _distances(axes[0, 2], compared, dims)
-    return figure, _checks(compared, dims)
+    return figure, [*_checks(compared, dims), *label_noise_panels.draw(work, axes[1])]
 
 
 def _limit(work: Workspace, sgd: OnlineSGD, dim: int) -> xr.Dataset:
