@@ -3,8 +3,8 @@
 Berthier, Montanari and Zhou (2023), "Learning time-scales in two-layers neural networks". Neurons
 f = (1/p) sum a_i sigma(s_i) on the sphere with overlaps s_i, target phi(s*); dim -> infinity, then
 small step. In the paper the width comes before the fast second layer: p ratio -> infinity. At a
-finite width a neuron also sees itself, sigma_j^2 (1 - s_i^(2j)) a_i/p, which pulls its a_i to 0 at rate
-1/(p ratio), and neurons come to overlap; with ``width`` both are followed exactly.
+finite width a neuron also sees itself, sigma_j^2 (1 - s_i^(2j)) a_i/p, which pulls its a_i to 0 at
+rate 1/(p ratio), and neurons come to overlap; with ``width`` both are followed exactly.
 """
 
 import math
