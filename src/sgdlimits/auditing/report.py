@@ -190,9 +190,10 @@ class AuditReport:
                        for s in self.suggestions]  # fmt: skip
         exact = [[name, f"{c.largest:.1f}", str(c.comparisons), f"{c.p:.2g}"]
                  for name, c in (self.exact or {}).items()]  # fmt: skip
+        head = ["statistic", "drift", f"seen with p = {POWER:g} from", "noise", *QUANTITIES]
         sections = [
             ("Statistics: closure, and powers of n per unit of step size",
-             ["statistic", "drift", f"seen with p = {POWER:g} from", "noise", *QUANTITIES], statistics),
+             head, statistics),
             (f"Localizability at delta ~ n^-{self.scaling:g}",
              ["quantity", "power of n", "allowed", "verdict"], conditions),
             (f"Step sizes: critical at delta ~ n^-a, a = {self.critical}",
