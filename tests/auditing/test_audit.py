@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 import sgdlimits as sl
-from sgdlimits.auditing.powers import fit_power
+from sgdlimits.auditing.closure import Spread
+from sgdlimits.auditing.powers import ZERO, fit_power
 from tests.helpers import FALSE_ALARM
 from tests.models.custom_examples import NOISE, regression
 
@@ -57,6 +58,60 @@ def test_a_model_that_does_not_close_is_found_out_nearly_always():
         found += "q" in report.open_statistics
     # A power of 0.95 or more gives fewer than this with probability below FALSE_ALARM.
     assert found >= stats.binom.ppf(FALSE_ALARM, seeds, 0.95)
+
+
+def mildly_anisotropic():
+    """The same on variances between 0.3 and 1.7: the spread within fibres is 5 to 10 %."""
+
+    def sample(key, dim):
+        key_x, key_z = jax.random.split(key)
+        x = jnp.sqrt(jnp.linspace(0.3, 1.7, dim)) * jax.random.normal(key_x, (dim,))
+        return x, x[0] + NOISE * jax.random.normal(key_z)
+
+    return regression(sample=sample, directions=lambda dim: jnp.eye(dim)[:1])
+
+
+def _verdicts(seeds):
+    isotropic = regression(directions=lambda dim: jnp.eye(dim)[:1])
+    for seed in seeds:
+        found = sl.audit(mildly_anisotropic(), SGD, seed=seed)
+        assert "q" in found.open_statistics
+        closed = sl.audit(isotropic, SGD, seed=seed)
+        assert closed.closes
+        assert closed.looks == 2
+        assert closed.dataset.sizes["point"] == 20
+        assert max(closed.detectable(name) for name in closed.names) < 0.1
+        assert "found with probability 0.9" in closed.summary()
+
+
+@pytest.mark.stat
+def test_by_default_more_samples_are_taken_where_few_would_miss_what_matters():
+    # Seed 2 is missed by 10 points of 1000 samples.
+    report = sl.audit(mildly_anisotropic(), SGD, seed=2)
+    assert "q" in report.open_statistics
+    assert report.dataset.sizes["point"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.stat
+def test_the_default_finds_a_mild_spread_at_every_seed():
+    _verdicts(range(10))  # a closing case is doubted at rate 0.01 each; none was at these seeds
+
+
+@pytest.mark.stat
+@pytest.mark.parametrize("shape", [(3, 10, 1000), (1, 20, 200)])
+def test_detectable_spreads_are_found_as_often_as_stated(shape):
+    # 2000 tests of normal spreads of the stated size; 4.5 standard errors of the fraction.
+    fibres, points, samples = shape
+    trials, noise, level = 2000, 0.2, 0.01
+    spread = Spread(1.0, np.zeros(1), np.ones(1), ZERO, noise, shape)
+    rng = np.random.default_rng(1)
+    total = np.hypot(noise, spread.detectable(level))
+    means = total * rng.standard_normal((trials, fibres, points))
+    freedom = points - 1, points * (samples - 1)
+    within = noise**2 * rng.chisquare(freedom[1], (trials, fibres)) / freedom[1]
+    p = stats.f.sf(means.var(-1, ddof=1) / within, *freedom).min(1) * fibres
+    assert abs((p < level).mean() - 0.9) < 4.5 * (0.9 * 0.1 / trials) ** 0.5
 
 
 # -- good models -----------------------------------------------------------------------------------
@@ -140,7 +195,7 @@ def test_the_report_holds_what_was_measured(spiked):
     measured = ds["population_drift"].isel(dim=-1).mean("point").values
     assert np.abs(measured - expected).max() < 0.15 * np.abs(expected).max()
     text = spiked.markdown()
-    assert "| m | closes | closes |" in text
+    assert f"| m | closes | {spiked.detectable('m'):.1%} | closes |" in text
     assert "Against the model's formulas" in text
     assert "The statistics close" in repr(spiked)
     assert len(spiked.tables()) == 4

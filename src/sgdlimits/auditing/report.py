@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xarray as xr
 
-from sgdlimits.auditing.closure import DRIFT, QUANTITIES, Spread
+from sgdlimits.auditing.closure import DRIFT, POWER, QUANTITIES, Spread
 from sgdlimits.auditing.powers import RESOLUTION, Power
 from sgdlimits.auditing.suggestions import Suggestion
 
@@ -51,6 +51,7 @@ class AuditReport:
             volatility with standard errors (``*_error``), and the quantities of Definition 2.1.
         names: the statistics.
         level: false-alarm rate of the whole test of closure.
+        looks: how often at most the test was made, sharing the level.
         scaling: a of delta = step / n^a.
         spreads: per quantity ("population drift", "corrector", "volatility") one entry per
             statistic.
@@ -69,6 +70,7 @@ class AuditReport:
     conditions: list[Condition]
     suggestions: list[Suggestion]
     exact: dict[str, FormulaCheck] | None
+    looks: int = 1
 
     # -- verdicts ------------------------------------------------------------------------------
 
@@ -78,11 +80,27 @@ class AuditReport:
         The level is shared by all quantities and statistics (and fibres, within each).
         """
         index = self.names.index(name)
-        share = self.level / (len(self.names) * len(QUANTITIES))
         wanted = DRIFT if quantity is None else (quantity,)
-        verdicts = [self.spreads[each][index].verdict(share) for each in wanted]
+        verdicts = [self.spreads[each][index].verdict(self.share) for each in wanted]
         order = ("does not close", "closes as n grows", "closes")
         return min(verdicts, key=order.index)
+
+    @property
+    def share(self) -> float:
+        """The level of one test: of one quantity of one statistic at one look."""
+        return self.level / (len(self.names) * len(QUANTITIES) * self.looks)
+
+    def detectable(self, name: str) -> float:
+        """The spread of drift or corrector within fibres that is found with probability 0.9.
+
+        The larger of the two, relative to the size of the drift's terms at the largest dim
+        (corrector per unit of delta); a statistic "closes" up to this.
+        """
+        index = self.names.index(name)
+        both = [self.spreads[each][index] for each in DRIFT]
+        size = max(float(spread.size[-1]) for spread in both)
+        found = max(spread.detectable(self.share) for spread in both)
+        return found / size if size > 0 else np.inf
 
     @property
     def open_statistics(self) -> tuple[str, ...]:
@@ -158,7 +176,8 @@ class AuditReport:
     def _sections(self) -> list[tuple[str, list[str], list[list[str]]]]:
         exponents = [self.powers[quantity] for quantity in QUANTITIES]
         statistics = [
-            [name, self.closure(name), self.closure(name, "volatility"),
+            [name, self.closure(name), f"{self.detectable(name):.1%}",
+             self.closure(name, "volatility"),
              *(str(powers[i]) for powers in exponents)]
             for i, name in enumerate(self.names)
         ]  # fmt: skip
@@ -171,9 +190,10 @@ class AuditReport:
                        for s in self.suggestions]  # fmt: skip
         exact = [[name, f"{c.largest:.1f}", str(c.comparisons), f"{c.p:.2g}"]
                  for name, c in (self.exact or {}).items()]  # fmt: skip
+        head = ["statistic", "drift", f"seen with p = {POWER:g} from", "noise", *QUANTITIES]
         sections = [
             ("Statistics: closure, and powers of n per unit of step size",
-             ["statistic", "drift", "noise", *(f"{q}" for q in QUANTITIES)], statistics),
+             head, statistics),
             (f"Localizability at delta ~ n^-{self.scaling:g}",
              ["quantity", "power of n", "allowed", "verdict"], conditions),
             (f"Step sizes: critical at delta ~ n^-a, a = {self.critical}",
@@ -223,7 +243,11 @@ class AuditReport:
         """The verdicts in a sentence or two."""
         dims = ", ".join(str(int(d)) for d in self.dataset["dim"].values)
         if self.closes:
-            closes = f"The statistics close (level {self.level:g}, dims {dims})."
+            least = max(self.detectable(name) for name in self.names)
+            closes = (
+                f"The statistics close (level {self.level:g}, dims {dims}; spreads from "
+                f"{least:.1%} of the drift are found with probability {POWER:g})."
+            )
         else:
             closes = f"{', '.join(self.open_statistics)} do not close (level {self.level:g})."
             best = {s.candidate for s in self.suggestions[:3]}
