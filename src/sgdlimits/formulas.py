@@ -30,6 +30,7 @@ HOMES = (
     "closed_forms.exit_time_1d",
     "closed_forms.leap",
     "closed_forms.phase_retrieval_escape",
+    "closed_forms.phase_retrieval_exit_law",
     "closed_forms.phase_retrieval_landscape",
     "closed_forms.phase_retrieval_one_neuron",
     "closed_forms.relu_mixture_fixed_points",

@@ -20,6 +20,7 @@ from scipy import special, stats
 from sgdlimits.closed_forms.exit_law import ExitLaw
 from sgdlimits.closed_forms.phase_retrieval_flow import excess_risk, runge_kutta
 from sgdlimits.expectations.sobol import sobol_normals
+from sgdlimits.formulas import formula
 
 _EPS = 3e-3  # |M| from which the flow is followed; errors are of the order of its square
 _STEP = 0.05  # of the flow, in units of 1/omega and of what the fastest direction allows
@@ -42,6 +43,7 @@ class Escape(NamedTuple):
     sustained: float
 
 
+@formula("asymptotic", "noise of SGD near the start, the flow up to the threshold")
 def exit_law(escape: Escape, dim: int, drop: float, seed: int = 0) -> ExitLaw:
     """Law of the first time at which the excess risk has lost the fraction ``drop`` of its start.
 
