@@ -19,6 +19,7 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.solution_error import BY_RULE, SolutionError
+from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.limits import common_kicks, flow
 from sgdlimits.limits import mean_field as reduced
 from sgdlimits.limits.common_kicks import CommonStatistics
@@ -41,7 +42,7 @@ from sgdlimits.statistics.rows import ON_SPHERE
 RTOL, ATOL = 1e-8, 1e-10
 _DRAWN_TOGETHER = 16
 _STORED_TOGETHER = 64  # solutions are quick, files are not
-_TERMS = ("noise", "self_term", "common")
+_TERMS = ("noise", "self_term", "common", "rule")
 
 WideStatistics = MeanFieldStatistics | CommonStatistics
 
@@ -57,6 +58,7 @@ class MeanField(AbstractEngine):
         noise, self_term: which terms of relative order step/width and 1/width are kept, see
             ``sgdlimits.MeanField``.
         common: number of columns of C and of L; 0: none, right as step/width -> 0 only.
+        rule: nodes for the teacher's fields; default: by the number of teachers.
         errors: whether results hold ``<name>_error`` where the equations' drift is not exact.
 
     Raises:
@@ -67,6 +69,7 @@ class MeanField(AbstractEngine):
     noise: bool = True
     self_term: bool = True
     common: int | None = None
+    rule: AbstractRule | None = None
     errors: bool = True
 
     name: ClassVar = "mean_field"
@@ -80,7 +83,7 @@ class MeanField(AbstractEngine):
     @property
     def reduction(self) -> reduced.MeanField:
         """The equations with these terms."""
-        return reduced.MeanField(self.noise, self.self_term, self.common)
+        return reduced.MeanField(self.noise, self.self_term, self.common, self.rule)
 
     def identity(self) -> dict[str, Any]:
         """The reduction by its name."""
@@ -154,7 +157,8 @@ class MeanField(AbstractEngine):
         path: Float[np.ndarray, "runs times statistics"],
     ) -> SolutionError | None:
         """From the solution by coarser nodes: of these equations, not of what they leave out."""
-        coarser = coarser_rule_of(_committee(process))
+        given = self.rule
+        coarser = given.coarser() if given else coarser_rule_of(_committee(process))
         if not self.errors or coarser is None:
             return None
         terms = self.noise, self.self_term, self.common

@@ -178,7 +178,7 @@ class QuasiMonteCarlo(AbstractRule):
     def finer(self) -> "QuasiMonteCarlo | None":
         """Four times as many points, and more if that is not enough; a chosen rule stays."""
         of = QuasiMonteCarlo(self.dim, split=self.split, heavy=self.heavy)
-        defaults = {self.with_nodes(log2, of) for log2 in (_DEFAULT_LOG2, ROUGH_LOG2, *_FINER_LOG2)}
+        defaults = [self.with_nodes(log2, of) for log2 in (_DEFAULT_LOG2, ROUGH_LOG2, *_FINER_LOG2)]
         more = next((log2 for log2 in _FINER_LOG2 if log2 > self.log2_nodes), None)
         return None if more is None or self not in defaults else self.with_nodes(more)
 

@@ -25,7 +25,7 @@ def scales(model: "AbstractRowModel", u: AbstractStatistics, e: Expectations) ->
     return Expectations(h, g * root(jnp.asarray(model.data.gram)), g * root(now.Q), g * g)
 
 
-_NAMES = Expectations("E[dl/dv]", "E[dl/ds f]", "E[dl/ds s]", "E[dl/ds dl/ds]")  # pyright: ignore
+_NAMES = ("E[dl/dv]", "E[dl/ds f]", "E[dl/ds s]", "E[dl/ds dl/ds]")
 
 
 def relative_errors(
