@@ -52,10 +52,11 @@ def _with_coarse_points(width):
 )
 def test_default_tolerances_are_rough_where_the_drift_is(model, rough):
     rtol, atol = default_tolerances(model)
-    assert rtol == (1e-6 if rough else 1e-9)
+    assert rtol == (1e-5 if rough else 1e-9)
     assert atol < rtol
 
 
+@pytest.mark.filterwarnings("ignore:.*of its scale only")
 def test_drifts_with_quasi_monte_carlo_rules_compile():
     model = _with_coarse_points(6)
     dynamics = sl.effective_dynamics(model, sl.OnlineSGD())

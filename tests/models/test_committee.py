@@ -216,6 +216,7 @@ def test_a_fixed_second_layer_has_no_rate():
     assert sl.phase_retrieval(2, train_second_layer=True).template.v.shape == (2,)
 
 
+@pytest.mark.filterwarnings("ignore:.*of its scale only")  # to 2e-3
 @pytest.mark.stat
 def test_kinks_that_nodes_cross_have_no_jacobian_but_right_moments():
     hinge = sl.Activation(lambda s: jnp.maximum(s - 0.5, 0), kinks=(0.5,))
