@@ -16,7 +16,8 @@ from sgdlimits.reproduce.checks import Check
 from sgdlimits.reproduce.registry import ENTRIES
 from sgdlimits.reproduce.workspace import reproduce
 
-pytestmark = pytest.mark.figure
+# Tiny figures have few nodes.
+pytestmark = [pytest.mark.figure, pytest.mark.filterwarnings("ignore:.*of its scale only")]
 
 
 @pytest.fixture(autouse=True)
