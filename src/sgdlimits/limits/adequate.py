@@ -4,6 +4,7 @@ Default rules are quick, and right at states of order one. At others, and for lo
 nobody expects it, their error estimates say that they are not; then the next finer rule is taken.
 """
 
+import math
 import warnings
 from typing import TypeVar
 
@@ -22,14 +23,17 @@ S = TypeVar("S", bound=AbstractStatistics)
 ENOUGH = 1e-3  # of the scale
 _LOOKED_AT = 6  # times of solutions
 _MOST = 12  # states of solutions
+_MOST_NODES = 2**17  # of solutions, which ask for thousands of expectations
 
 
 class InaccurateWarning(UserWarning):
     """Expectations whose estimated error is more than 1e-3 of their scale."""
 
 
-def adequate(process: Process[S], u: S) -> Process[S]:
+def adequate(process: Process[S], u: S, most: float = math.inf) -> Process[S]:
     """The process, or one with finer expectations, good enough at all of the states ``u``.
+
+    Rules of more nodes than ``most`` are not taken.
 
     Warns:
         InaccurateWarning: if there is none.
@@ -38,7 +42,7 @@ def adequate(process: Process[S], u: S) -> Process[S]:
         return process
     while True:
         following = after(process, _errors(dynamic(process), u))
-        if following is None:
+        if following is None or following.model.expectation_nodes > most:
             return process
         process = following
 
@@ -52,7 +56,8 @@ def adequate_along(process: Process[S], template: S, paths: np.ndarray) -> Proce
         return process
     kept = np.unique(np.linspace(0, len(states) - 1, _MOST).astype(int))
     # The same number always, so that there is one program.
-    return adequate(process, template.with_vector(jnp.asarray(states[np.resize(kept, _MOST)])))
+    some = template.with_vector(jnp.asarray(states[np.resize(kept, _MOST)]))
+    return adequate(process, some, _MOST_NODES)
 
 
 def is_exact(process: Process) -> bool:

@@ -82,6 +82,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         """With finer expectations than by default; None: there are none."""
         return None
 
+    @property
+    def expectation_nodes(self) -> int:
+        """Nodes of one expectation; 0 where all is by formula."""
+        return 0
+
     def relative_errors(self, u: S) -> dict[str, Float[Array, ""]]:
         """Estimated errors of expectations at one state in units of their scales, by name."""
         return {}

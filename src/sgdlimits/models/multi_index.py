@@ -171,6 +171,11 @@ class MultiIndexModel(AbstractNetworkModel):
         rule = coarse_rule(self.rule, error)
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
 
+    @property
+    def expectation_nodes(self) -> int:
+        """Of the rule."""
+        return self.rule.count
+
     def finer(self) -> "MultiIndexModel | None":
         """With the rule that comes after a default that is not accurate enough."""
         rule = self.rule.finer()
