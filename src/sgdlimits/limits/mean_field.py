@@ -41,6 +41,7 @@ from sgdlimits.statistics.overlaps import Statistics
 
 MOST_COMMON = 16  # shared directions
 _MOST_NODES = 10**6
+_AFFORDABLE = 20_000  # nodes of fields and shared directions together, by default
 _MANY, _FEWER = 10, 8  # log2 of Sobol points for more teachers, and of those to compare with
 # Gauss nodes a side by number of teachers: smooth, and with kinks.
 _ORDERS = {1: (30, 12), 2: (16, 12), 3: (8, 8), 4: (5, 5)}
@@ -137,7 +138,8 @@ class MeanField(eqx.Module):
             step -> 0 is that of the full equations at Q = M P^-1 Mᵀ + diag(q).
         common: how many outside directions that all neurons are kicked along together the engine
             follows; what they share beyond counts as each neuron's own. Default: one more than
-            teachers, which leaves out less than 1 % of what is shared. 0: the equations of the
+            teachers, which leaves out less than 1 % of what is shared; fewer where that takes too
+            many nodes, at least one. 0: the equations of the
             paper, right as step/p -> 0 only. Without effect where ``noise`` is False.
 
     Raises:
@@ -163,7 +165,11 @@ class MeanField(eqx.Module):
         """How many are followed."""
         if not self.noise:
             return 0
-        return min(MOST_COMMON, model.teacher_width + 1) if self.common is None else self.common
+        if self.common is not None:
+            return self.common
+        # Each takes four nodes beside the first, for every node of the teacher's fields.
+        affordable = (_AFFORDABLE // rule_of(model).count - 1) // 4
+        return max(1, min(MOST_COMMON, model.teacher_width + 1, affordable))
 
     def drift(
         self, process: Process, u: MeanFieldStatistics, time: Array | float = 0.0
