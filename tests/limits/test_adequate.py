@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.limits.flow import solve_adequately
+from sgdlimits.limits.vector_field import jacobian
 
 _MIXTURE = sl.GaussianMixture(
     [[1.0], [-1.0]], [1.0, -1.0], probabilities=[0.3, 0.7], snr=[1.0, 2.0]
@@ -76,8 +78,6 @@ def test_jacobians_of_what_jumps_elsewhere_are_differences():
     model = _model(lambda v, s: v[0] * jax.nn.relu(s[0] + v[1]), sl.losses.squared, 1, 2)
     assert not model.has_jacobian
     assert model.drift_is_smooth
-    from sgdlimits.limits.vector_field import jacobian
-
     u = sl.Statistics([0.8, 0.37], [[0.6]], [[1.2]])
     process = sl.Process(model, sl.OnlineSGD())
     found = jacobian(process, u)
@@ -88,3 +88,26 @@ def test_jacobians_of_what_jumps_elsewhere_are_differences():
             process.drift(u.with_vector(u.vector + sign * move)).vector for sign in (1, -1)
         )
         np.testing.assert_allclose(found[:, i], (ahead - behind) / (2 * length), atol=1e-5)
+
+
+def test_a_run_that_needs_finer_expectations_leaves_those_beside_it_alone():
+    model = _model(_layers(jnp.tanh), sl.losses.squared, 2)
+    quiet = sl.Statistics([0.1, -0.1], [[0.1], [-0.1]], [[0.05, 0.0], [0.0, 0.04]])
+    wild = sl.Statistics([1.0, -0.7], [[3.0], [-1.0]], [[25.0, 2.0], [2.0, 36.0]])
+    both = quiet.with_vector(jnp.stack([quiet.vector, wild.vector]))
+
+    def paths(initial, runs):
+        return sl.simulate(
+            model, sl.OnlineSGD(), "ode", dim=100, time=1.0, initial=initial, runs=runs, record=3
+        )
+
+    together, alone = paths(both, 2), [paths(quiet, 1), paths(wild, 1)]
+    for run, one in enumerate(alone):
+        for name in ("v", "M", "Q", "M_error", "Q_error"):
+            np.testing.assert_array_equal(together[name].values[run], one[name].values[0], name)
+    # And that is a test: they are solved by different rules.
+    found = solve_adequately(sl.Process(model, sl.OnlineSGD()), both, np.ones(1), (1e-5, 1e-7))
+    assert [(each.runs.tolist(), type(each.process.model.rule).__name__) for each in found] == [
+        ([0], "TruncatedGauss"),
+        ([1], "QuasiMonteCarlo"),
+    ]

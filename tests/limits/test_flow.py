@@ -39,20 +39,20 @@ def _with_coarse_points(width):
 
 
 @pytest.mark.parametrize(
-    ("model", "rough"),
+    ("model", "tolerance"),
     [
-        (sl.SpikedTensor(), False),
-        (sl.committee(2, 1, "relu"), False),
-        (sl.xor_gmm(width=2), False),
-        (_with_coarse_points(5), False),  # split at kinks
-        (_with_coarse_points(6), True),  # nodes cross kinks
-        (sl.k_gmm(6), False),  # no kinks to cross
-        (custom_examples.regression(), True),  # Monte Carlo
+        (sl.SpikedTensor(), 1e-9),
+        (sl.committee(2, 1, "relu"), 1e-9),
+        (sl.xor_gmm(width=2), 1e-9),
+        (_with_coarse_points(5), 1e-6),  # split at kinks
+        (_with_coarse_points(6), 1e-5),  # nodes cross kinks
+        (sl.k_gmm(6), 1e-6),  # no kinks to cross
+        (custom_examples.regression(), 1e-5),  # Monte Carlo
     ],
 )
-def test_default_tolerances_are_rough_where_the_drift_is(model, rough):
+def test_default_tolerances_are_rough_where_the_drift_is(model, tolerance):
     rtol, atol = default_tolerances(model)
-    assert rtol == (1e-5 if rough else 1e-9)
+    assert rtol == tolerance
     assert atol < rtol
 
 

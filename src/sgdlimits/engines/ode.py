@@ -14,9 +14,13 @@ from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.sizes import trace
-from sgdlimits.engines.solution_error import Solved, by_rule, paths_of, solution_error
+from sgdlimits.engines.solution_error import (
+    SolutionError,
+    Solved,
+    by_rule,
+    solution_error,
+)
 from sgdlimits.limits import flow
-from sgdlimits.limits.adequate import adequate_along
 from sgdlimits.limits.path_error import moments_of
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.process.process import Process
@@ -65,14 +69,11 @@ class ODE(AbstractEngine):
         def run_lane(
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
-            solved = Solved(solved_at, paths_of(process, start, solved_at, tolerances))
-            finer = adequate_along(process, start, solved.paths)
-            if finer is not process:
-                solved = Solved(solved_at, paths_of(finer, start, solved_at, tolerances))
-            path = solved.paths[recorded]
-            error = None
-            if self.errors:
-                error = solution_error(finer, start, times, tolerances, solved)
+            solved = flow.solve_adequately(process, start, solved_at, tolerances)
+            path = np.empty((len(times), *start.vector.shape))
+            for each in solved:
+                path[:, each.runs] = each.paths[recorded]
+            error = self._error(start, times, solved_at, solved) if self.errors else None
             bad = ~np.isfinite(path).all(-1)
             diverged = np.where(bad.any(0), times[bad.argmax(0)], np.nan)
             for index in range(1, len(times)):
@@ -81,6 +82,24 @@ class ODE(AbstractEngine):
             advanced(path.shape[1])
 
         return run_lane
+
+    def _error(
+        self,
+        start: AbstractStatistics,
+        times: np.ndarray,
+        solved_at: np.ndarray,
+        solved: list[flow.Solutions],
+    ) -> SolutionError | None:
+        """Of all runs, each by the expectations that it was solved with."""
+        values, found = np.empty((len(times), *start.vector.shape)), None
+        for each in solved:
+            at = Solved(solved_at, each.paths)
+            tolerances = self.tolerances(each.process)
+            found = solution_error(each.process, start[each.runs], times, tolerances, at)
+            if found is None:
+                return None
+            values[:, each.runs] = found.statistics.vector
+        return found and found._replace(statistics=start.with_vector(jnp.asarray(values)))
 
     def tolerances(self, process: Process) -> tuple[float, float]:
         """Relative and absolute."""

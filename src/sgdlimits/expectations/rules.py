@@ -82,6 +82,11 @@ class AbstractRule(eqx.Module):
         return True
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether its points are random, and errors fall slowly with their number."""
+        return False
+
+    @property
     def follows_jumps(self) -> bool:
         """Whether nodes stay on their side of any jump of the integrand."""
         return False
@@ -98,6 +103,11 @@ class AbstractRule(eqx.Module):
     def has_error_estimate(self) -> bool:
         """Whether there is a coarser rule, or several replicates."""
         return self.coarser() is not None
+
+    @property
+    def steps_from_half(self) -> int:
+        """How often ``coarser`` leads to ``half``."""
+        return 1
 
     def cheaper(self, error: float) -> "AbstractRule":
         """One with fewer nodes that was measured to reach this error, or the rule itself."""
@@ -161,6 +171,11 @@ class QuasiMonteCarlo(AbstractRule):
     def differentiable(self) -> bool:
         """Only if no node crosses a kink."""
         return self.split
+
+    @property
+    def is_sampled(self) -> bool:
+        """They are scrambled."""
+        return True
 
     @property
     def has_error_estimate(self) -> bool:
@@ -348,6 +363,11 @@ class TruncatedGauss(AbstractRule):
     def half(self) -> "TruncatedGauss":
         """Half of the nodes a side."""
         return TruncatedGauss(self.dim, [(n + 1) // 2 for n in self.orders])
+
+    @property
+    def steps_from_half(self) -> int:
+        """By the coordinate with the most nodes."""
+        return max(self.orders) // 2
 
     def finer(self) -> "AbstractRule | None":
         """Sobol points, which are right at any norm, if slowly; a chosen rule stays."""

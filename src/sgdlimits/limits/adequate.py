@@ -4,7 +4,6 @@ Default rules are quick, and right at states of order one. At others, and for lo
 nobody expects it, their error estimates say that they are not; then the next finer rule is taken.
 """
 
-import math
 import warnings
 from typing import TypeVar
 
@@ -21,43 +20,31 @@ from sgdlimits.statistics.base import AbstractStatistics
 S = TypeVar("S", bound=AbstractStatistics)
 
 ENOUGH = 1e-3  # of the scale
-_LOOKED_AT = 6  # times of solutions
-_MOST = 12  # states of solutions
-_MOST_NODES = 2**17  # of solutions, which ask for thousands of expectations
+_LOOKED_AT = 6  # states of a solution
+_MOST_NODES = 2**17  # of rules for solutions
 
 
 class InaccurateWarning(UserWarning):
     """Expectations whose estimated error is more than 1e-3 of their scale."""
 
 
-def adequate(process: Process[S], u: S, most: float = math.inf) -> Process[S]:
-    """The process, or one with finer expectations, good enough at all of the states ``u``.
+def finer_along(process: Process[S], template: S, path: np.ndarray) -> Process[S] | None:
+    """What to solve with instead of a process, given its solution (times, statistics).
 
-    Rules of more nodes than ``most`` are not taken.
+    None where its expectations are accurate enough at a few states of the solution, or where
+    finer ones would take too long: a solution asks for thousands of them.
 
     Warns:
-        InaccurateWarning: if there is none.
+        InaccurateWarning: if they are not, and there is nothing finer.
     """
-    if is_exact(process):
-        return process
-    while True:
-        following = after(process, _errors(dynamic(process), u))
-        if following is None or following.model.expectation_nodes > most:
-            return process
-        process = following
-
-
-def adequate_along(process: Process[S], template: S, paths: np.ndarray) -> Process[S]:
-    """The same for solutions, vectors on the last axis and times on the first: at a few of them."""
-    times = np.unique(np.linspace(0, len(paths) - 1, _LOOKED_AT).astype(int))
-    states = paths[times].reshape(-1, paths.shape[-1])
-    states = states[np.isfinite(states).all(-1)]
+    states = path[np.isfinite(path).all(-1)]
     if not len(states) or is_exact(process):
-        return process
-    kept = np.unique(np.linspace(0, len(states) - 1, _MOST).astype(int))
+        return None
     # The same number always, so that there is one program.
-    some = template.with_vector(jnp.asarray(states[np.resize(kept, _MOST)]))
-    return adequate(process, some, _MOST_NODES)
+    some = states[np.linspace(0, len(states) - 1, _LOOKED_AT).astype(int)]
+    errors = _errors(dynamic(process), template.with_vector(jnp.asarray(some)))
+    finer = after(process, errors)
+    return None if finer is None or finer.model.expectation_nodes > _MOST_NODES else finer
 
 
 def is_exact(process: Process) -> bool:

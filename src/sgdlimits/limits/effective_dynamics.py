@@ -78,8 +78,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     def drift_error(self, u: S, time: float = 0.0) -> S:
         """Estimated absolute error of ``drift`` at ``u``; zero for models with formulas.
 
-        Gauss rules: the distance to one node a side less (an upper estimate). Quasi-Monte-Carlo:
-        the standard error over independent scrambles.
+        Gauss rules and panels: from the distance to coarser ones. Quasi-Monte-Carlo: the standard
+        error over independent scrambles. Of the rule that ``drift`` takes at ``u``: a default whose
+        error exceeds 1e-3 of the scale gives way to a finer one, outside of ``jit``.
         """
         return self._each(Process.drift_error, u, time)
 
@@ -145,8 +146,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             u0: initial statistics, any leading batch axes.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
-                1e-9 and 1e-11; 1e-5 and 1e-7 if the drift is a Monte Carlo estimate or a sum over
-                nodes that cross kinks.
+                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points; 1e-5 and 1e-7
+                if these cross jumps, or the drift is a Monte Carlo estimate.
 
         Returns:
             Statistics with a leading time axis, then the batch axes of ``u0``. NaN from the time
@@ -160,9 +161,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         default = flow.default_tolerances(self.model)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
-        path = flow.solve(self.process, u0, times, rtol, atol)
-        process = adequate.adequate_along(self.process, u0, np.asarray(path.vector))
-        return path if process is self.process else flow.solve(process, u0, times, rtol, atol)
+        return flow.solve(self.process, u0, times, rtol, atol)
 
     def fixed_points(
         self, method: str = "auto", *, starts: int = 512, seed: int = 0

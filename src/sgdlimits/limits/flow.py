@@ -1,7 +1,7 @@
 """Solve the ballistic ODE du = h(u) dt with an adaptive Runge-Kutta method."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import diffrax
 import equinox as eqx
@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
+from sgdlimits.limits.adequate import finer_along
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
@@ -22,6 +23,7 @@ _SMOOTH = (1e-9, 1e-11)
 # Drifts that are Monte Carlo estimates, or sums over nodes that cross kinks, are known to a few
 # digits; and where nodes cross kinks the derivative jumps, so that a strict solver would creep.
 _ROUGH = (1e-5, 1e-7)
+_SAMPLED = (1e-6, 1e-8)  # smooth, and known to four digits
 _MOST_STEPS = 2**18
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
@@ -29,7 +31,7 @@ _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 def default_tolerances(model: AbstractModel) -> tuple[float, float]:
     """Relative and absolute tolerance that the accuracy of the model's drift deserves."""
     rough = model.moments_are_estimates or not model.drift_is_smooth
-    return _ROUGH if rough else _SMOOTH
+    return _ROUGH if rough else _SAMPLED if model.drift_is_sampled else _SMOOTH
 
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -88,6 +90,38 @@ def solve_vectors(
 def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:
     """``EffectiveDynamics.solve`` after its arguments are checked."""
     y0 = u0.vector
-    flat = y0.reshape(-1, y0.shape[-1])
-    path = solve_vectors(dynamic(process), flat, jnp.asarray(times), rtol, atol)
-    return u0.with_vector(path.reshape(len(times), *y0.shape))
+    flat = u0.with_vector(y0.reshape(-1, y0.shape[-1]))
+    solved = solve_adequately(process, flat, times, (rtol, atol))
+    path = np.concatenate([each.paths for each in solved], axis=1)
+    order = np.argsort(np.concatenate([each.runs for each in solved]))
+    return u0.with_vector(jnp.asarray(path[:, order].reshape(len(times), *y0.shape)))
+
+
+class Solutions(NamedTuple):
+    """Those of some starts, and the process that was accurate enough for them."""
+
+    process: Process
+    runs: np.ndarray
+    paths: np.ndarray  # (times, runs, statistics)
+
+
+def solve_adequately(
+    process: Process, start: AbstractStatistics, times: np.ndarray, tolerances: tuple[float, float]
+) -> list[Solutions]:
+    """Solutions from a batch of starts, each by expectations that are accurate enough along it.
+
+    Every start decides for itself, so that a solution does not depend on those beside it.
+    """
+    found, left = [], np.arange(len(start.vector))
+    while True:
+        path = np.asarray(
+            solve_vectors(dynamic(process), start.vector, jnp.asarray(times), *tolerances)
+        )
+        finer = {run: finer_along(process, start, path[:, run]) for run in left.tolist()}
+        kept = np.array([run for run, other in finer.items() if other is None], dtype=int)
+        if len(kept):
+            found.append(Solutions(process, kept, path[:, kept]))
+        left = np.setdiff1d(left, kept)
+        if not len(left):
+            return found
+        process = next(other for other in finer.values() if other is not None)

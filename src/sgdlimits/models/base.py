@@ -170,6 +170,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         return True
 
     @property
+    def drift_is_sampled(self) -> bool:
+        """Whether drifts are sums over random points, the same at every state."""
+        return False
+
+    @property
     def drift_is_smooth(self) -> bool:
         """Whether drifts are smooth in the state to rounding; default: if they have a Jacobian."""
         return self.has_jacobian

@@ -227,6 +227,11 @@ class Committee(MultiIndexModel):
         return self.pair.exact or not self.kinks or self.rule.differentiable
 
     @property
+    def drift_is_sampled(self) -> bool:
+        """By the rule, where there is no formula."""
+        return self.rule.is_sampled and not self.pair.exact
+
+    @property
     def differentiates_nodes(self) -> bool:
         """Without formula or kinks."""
         return not self.kinks and not self.pair.exact

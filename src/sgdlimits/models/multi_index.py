@@ -40,6 +40,7 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.found_jumps import Jumps, found_jumps
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.row_model import AbstractNetworkModel
+from sgdlimits.models.rule_errors import left_over, rule_deviations
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.statistics.constraints import Constraints
@@ -47,7 +48,6 @@ from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
 
 _LABEL_LOG2 = 12  # nodes of a scramble, where labels are functions of fields
-_ROUNDING = 1e-11  # of the expectations themselves
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
@@ -290,21 +290,9 @@ class MultiIndexModel(AbstractNetworkModel):
         """Distances to coarser rules, or deviations of the rule's replicates."""
         if all(self.data.noiseless):
             return None  # each class is one point
-        coarser, half, fine = self.rule.coarser(), self.rule.half(), self._estimates(u)
-        if coarser is None:
-            if len(fine.h) < 2:
-                raise ValueError(
-                    f"rule={self.rule!r}: it has no error estimate; take a larger one."
-                )
-            return fine.deviations()
-        rounding = jax.tree.map(lambda x: _ROUNDING * x, fine)
-        near = jax.tree.map(jnp.subtract, fine, self._estimates(u, coarser))
-        parts = [rounding, near]
-        if half is not None:
-            far = jax.tree.map(jnp.subtract, fine, self._estimates(u, half))
-            size = scales(self, u, fine.mean())
-            parts.append(jax.tree.map(_left_over, far, size))
-        return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+        return rule_deviations(
+            lambda rule: self._estimates(u, rule), self.rule, lambda e: scales(self, u, e)
+        )
 
     @property
     def knows_errors(self) -> bool:
@@ -318,8 +306,7 @@ class MultiIndexModel(AbstractNetworkModel):
             return super().relative_errors(u)
         near = self._estimates(u, coarser)
         size = scales(self, u, near.mean())
-        far = jax.tree.map(jnp.subtract, near, self._estimates(u, half))
-        return in_scales(jax.tree.map(_left_over, far, size), size)
+        return in_scales(left_over(near, self._estimates(u, half), size), size)
 
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
@@ -388,6 +375,11 @@ class MultiIndexModel(AbstractNetworkModel):
         if all(self.data.noiseless):
             return True
         return not self.jumps.moving and (not self.kinks or self.rule.differentiable)
+
+    @property
+    def drift_is_sampled(self) -> bool:
+        """By the rule, where there is noise."""
+        return self.rule.is_sampled and not all(self.data.noiseless)
 
     @property
     def drift_is_smooth(self) -> bool:
@@ -534,16 +526,6 @@ class MultiIndexModel(AbstractNetworkModel):
         rest = rest + scale[:, None, None] / p * factor @ np.swapaxes(factor, -1, -2)
         v = np.asarray(u.v) + scale[:, None] * dv
         return Statistics(v, M, np.swapaxes(B, -1, -2) @ B + rest)
-
-
-def _left_over(far: Array, scale: Array) -> Array:
-    """Part of the distance to half of the nodes that may still be missing.
-
-    All of it where that distance is large: a rule that has not begun to converge is no nearer to
-    the truth than to its own half. Geometric convergence would leave its square.
-    """
-    safe = jnp.where(scale > 0, scale, 1.0)
-    return far * jnp.minimum(1.0, jnp.sqrt(jnp.max(jnp.abs(far), initial=0.0) / safe))
 
 
 def _together(rule: AbstractRule, classes: int) -> bool:

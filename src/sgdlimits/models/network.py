@@ -22,8 +22,8 @@ class Network(eqx.Module):
             has shape (width,).
         width: number p of neurons.
         layer: length of v; default the width. 0 for networks without a second layer.
-        kinks: preactivations at which the activation is not smooth, (0.0,) for ReLU. Expectations
-            are exact there only if this is declared.
+        kinks: preactivations at which the activation is not smooth, (0.0,) for ReLU. Models look
+            for jumps of the slope themselves; what they cannot see they are told here.
 
     Raises:
         TypeError, ValueError: for a function that cannot be called, or numbers out of range.

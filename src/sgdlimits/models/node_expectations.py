@@ -10,16 +10,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from sgdlimits.expectations.rules import rule_for
+from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo, rule_for
 from sgdlimits.models.base import PlainStep
 from sgdlimits.models.class_nodes import class_nodes, factors
+from sgdlimits.models.expectation_scales import scales
 from sgdlimits.models.expectations import Expectations
+from sgdlimits.models.rule_errors import rule_deviations
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.overlaps import Statistics
 
 if TYPE_CHECKING:
     from sgdlimits.models.row_model import AbstractRowModel
+
+
+_COARSE_LOG2 = 10  # of Sobol points to compare with, a quarter of the default
 
 
 class _Nodes(NamedTuple):
@@ -33,8 +38,10 @@ class _Nodes(NamedTuple):
     variance: Array  # of every coordinate outside the span
 
 
-def node_expectations(model: "AbstractRowModel", u: AbstractStatistics) -> Expectations:
-    """Of the gradient, as dim -> infinity."""
+def node_expectations(
+    model: "AbstractRowModel", u: AbstractStatistics, rule: AbstractRule | None = None
+) -> Expectations:
+    """Of the gradient, as dim -> infinity, by a rule for frame, rows and the label's noise."""
 
     def of_class(at: _Nodes) -> Expectations:
         mean = lambda x: jnp.tensordot(at.weight, x, axes=1)  # noqa: E731
@@ -42,7 +49,17 @@ def node_expectations(model: "AbstractRowModel", u: AbstractStatistics) -> Expec
         gg = at.variance * mean(g[:, :, None] * g[:, None, :])
         return Expectations(mean(at.gradient.h), mean(at.in_M), mean(at.in_Q), gg)
 
-    return _over_classes(model, u, of_class)
+    return _over_classes(model, u, of_class, rule)
+
+
+def node_deviations(model: "AbstractRowModel", u: AbstractStatistics) -> Expectations:
+    """Errors of ``node_expectations``, along a leading axis."""
+
+    def estimates(rule: AbstractRule) -> Expectations:
+        return jax.tree.map(lambda x: x[None], node_expectations(model, u, rule))
+
+    coarser = QuasiMonteCarlo(_fields(model), _COARSE_LOG2)  # replicates are taken together here
+    return rule_deviations(estimates, _rule(model), lambda e: scales(model, u, e), coarser)
 
 
 def node_moments(
@@ -85,18 +102,31 @@ def _increment(
     return (model.of_overlaps(after).vector - model.of_overlaps(now).vector) / delta
 
 
-def _over_classes(model: "AbstractRowModel", u: AbstractStatistics, function: Any) -> Any:
-    classes = [function(_nodes(model, u, c)) for c in range(len(model.data.coefficients))]
+def _fields(model: "AbstractRowModel") -> int:
+    return model.data.directions + model.width + model.data.label_noises
+
+
+def _rule(model: "AbstractRowModel") -> AbstractRule:
+    return rule_for(_fields(model), kinks=model.kinks)
+
+
+def _over_classes(
+    model: "AbstractRowModel",
+    u: AbstractStatistics,
+    function: Any,
+    rule: AbstractRule | None = None,
+) -> Any:
+    rule = rule or _rule(model)
+    classes = [function(_nodes(model, u, c, rule)) for c in range(len(model.data.coefficients))]
     weights = model.data.weights
     return jax.tree.map(lambda *x: jnp.tensordot(weights, jnp.stack(x), axes=1), *classes)
 
 
-def _nodes(model: "AbstractRowModel", u: AbstractStatistics, c: int) -> _Nodes:
+def _nodes(model: "AbstractRowModel", u: AbstractStatistics, c: int, rule: AbstractRule) -> _Nodes:
     law, now = model.data, model.overlaps(u)
     state, number = model.coordinates(u), jnp.asarray(c)
     (p, r), gram = state.B.shape, jnp.asarray(law.gram)
     a, deviation = jnp.asarray(law.coefficients)[c], law.deviations[c]
-    rule = rule_for(r + p + law.label_noises, kinks=model.kinks)
     of = factors(law, now, joint=True)
     at = class_nodes(law, now, of, rule, model.kinks, number, a, deviation)
     z, weight = at.nodes.together

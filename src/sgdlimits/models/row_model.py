@@ -17,7 +17,7 @@ from sgdlimits.expectations.small_linalg import symmetric_root
 from sgdlimits.models.base import AbstractModel, PlainStep
 from sgdlimits.models.expectation_scales import relative_errors
 from sgdlimits.models.expectations import Expectations
-from sgdlimits.models.node_expectations import node_expectations, node_moments
+from sgdlimits.models.node_expectations import node_deviations, node_expectations, node_moments
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.statistics import rows
 from sgdlimits.statistics.base import AbstractStatistics
@@ -120,8 +120,11 @@ class AbstractRowModel(AbstractModel[S]):
         return node_expectations(self, u)
 
     def deviations(self, u: S) -> Expectations | None:
-        """Errors of ``expectations``, whose squares add up along a leading axis; None: no error."""
-        return None
+        """Errors of ``expectations``, whose squares add up along a leading axis; None: no error.
+
+        Default: of the default ``expectations``. Models with formulas say None.
+        """
+        return node_deviations(self, u)
 
     def relative_errors(self, u: S) -> dict[str, Float[Array, ""]]:
         """Of the four expectations that drifts are made of; none where all is by formula."""

@@ -129,6 +129,9 @@ class SpikedTensor(AbstractVectorModel):
 
     # -- expectations --------------------------------------------------------------------------
 
+    def deviations(self, u: SpikedStatistics) -> None:
+        """None: all is by formula."""
+
     def expectations(self, u: SpikedStatistics) -> Expectations:
         """(3.1): the gradient of -2 lambda m^k + R^(2k) with ridge, and the noise's inflation."""
         k, norm2 = self.order, u.m * u.m + u.r2

@@ -1,0 +1,78 @@
+"""Errors of expectations by a rule, from other rules: one estimate for all models."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from sgdlimits.expectations.rules import AbstractRule
+from sgdlimits.models.expectations import Expectations
+
+_ROUNDING = 1e-11  # of the expectations themselves
+_MOST = 30.0  # times the last distance
+
+
+def rule_deviations(
+    estimates: Callable[[AbstractRule], Expectations],
+    rule: AbstractRule,
+    size: Callable[[Expectations], Expectations],
+    coarser: AbstractRule | None = None,
+) -> Expectations:
+    """Deviations whose squares add up to that of the error, along the leading axis.
+
+    Distances to a coarser rule and, where it has one, to its half; or deviations of replicates.
+
+    Args:
+        estimates: by any rule, replicates along a leading axis.
+        rule: the one whose errors are wanted.
+        size: scales of expectations.
+        coarser: to compare with where the rule names none; default: its replicates tell.
+
+    Raises:
+        ValueError: if there is nothing to compare with.
+    """
+    coarser, half, fine = rule.coarser() or coarser, rule.half(), estimates(rule)
+    if coarser is None:
+        if len(fine.h) < 2:
+            raise ValueError(f"rule={rule!r}: it has no error estimate; take a larger one.")
+        return fine.deviations()
+    rounding = jax.tree.map(lambda x: _ROUNDING * x, fine)
+    near = jax.tree.map(jnp.subtract, fine, estimates(coarser))
+    if half is None:
+        parts = [rounding, near]
+    else:
+        at_half = estimates(half)
+        parts = [
+            rounding,
+            jax.tree.map(lambda *x: _summed(rule.steps_from_half, *x), near, fine, at_half),
+            left_over(fine, at_half, size(fine.mean())),
+        ]
+    return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
+
+
+def _summed(steps: int, near: Array, fine: Array, half: Array) -> Array:
+    """The last distance and those that would follow: a geometric series.
+
+    Its ratio is that of the last distance to the one from half of the nodes, ``steps`` ago.
+    """
+    if steps < 2:  # nothing lies between
+        return near
+    far = jnp.max(jnp.abs(fine - half), initial=0.0)
+    ratio = jnp.max(jnp.abs(near), initial=0.0) / jnp.where(far > 0, far, 1.0)
+    step = jnp.clip(ratio, 0.0, 1.0) ** (1 / (steps - 1))
+    return near / (1 - jnp.minimum(step, 1 - 1 / _MOST))
+
+
+def left_over(fine: Expectations, half: Expectations, size: Expectations) -> Expectations:
+    """Part of the distance to half of the nodes that may still be missing.
+
+    All of it where that distance is large: a rule that has not begun to converge is no nearer to
+    the truth than to its own half. Geometric convergence would leave its square.
+    """
+
+    def part(fine: Array, half: Array, scale: Array) -> Array:
+        far, safe = fine - half, jnp.where(scale > 0, scale, 1.0)
+        return far * jnp.minimum(1.0, jnp.sqrt(jnp.max(jnp.abs(far), initial=0.0) / safe))
+
+    return jax.tree.map(part, fine, half, size)
