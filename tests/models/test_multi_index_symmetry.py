@@ -57,6 +57,7 @@ def test_another_basis_of_the_same_means_changes_only_its_overlaps():
     np.testing.assert_allclose(two.Q, one.Q, atol=1e-11)
 
 
+@pytest.mark.filterwarnings("ignore:.*of its scale only")  # six neurons, few points
 @pytest.mark.stat
 @pytest.mark.parametrize(
     ("width", "rule"),
