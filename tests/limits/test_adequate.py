@@ -111,3 +111,28 @@ def test_a_run_that_needs_finer_expectations_leaves_those_beside_it_alone():
         ([0], "TruncatedGauss"),
         ([1], "QuasiMonteCarlo"),
     ]
+
+
+def test_a_tolerance_buys_accuracy_and_a_chosen_rule_stays():
+    u = sl.Statistics([1.0, -0.7], [[1.2], [-0.4]], [[3.0, 0.4], [0.4, 2.0]])
+    function = _layers(jnp.tanh)
+
+    def largest_error(tolerance):
+        network = sl.Network(function, width=2)
+        model = sl.MultiIndexModel(
+            data=_MIXTURE, network=network, loss=sl.losses.squared, tolerance=tolerance
+        )
+        error = sl.effective_dynamics(model).drift_error(u)
+        return float(jnp.abs(error.vector).max())
+
+    loose, tight = largest_error(1.0), largest_error(1e-5)
+    assert loose > 1e-4  # the control: nothing is wrong with tight alone
+    assert tight < 3e-5
+    asked = sl.committee(3, 3, jnp.tanh, tolerance=1e-5)
+    chosen = sl.committee(3, 3, jnp.tanh, rule=sl.QuasiMonteCarlo(6, 10))
+    assert asked.finer() is not None
+    assert chosen.finer() is None
+    with pytest.raises(ValueError, match="tolerance=0.1: leave it out"):
+        sl.committee(1, 1, jnp.tanh, tolerance=0.1, rule=sl.QuasiMonteCarlo(2, 10))
+    with pytest.raises(ValueError, match="tolerance=-1"):
+        sl.committee(1, 1, jnp.tanh, tolerance=-1)

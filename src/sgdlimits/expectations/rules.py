@@ -114,7 +114,7 @@ class AbstractRule(eqx.Module):
         return self
 
     def finer(self) -> "AbstractRule | None":
-        """What to take where this rule, as a default, is not accurate enough; None: no more."""
+        """What to take where this rule is not accurate enough; None: no more."""
         return None
 
 
@@ -191,11 +191,9 @@ class QuasiMonteCarlo(AbstractRule):
         )
 
     def finer(self) -> "QuasiMonteCarlo | None":
-        """Four times as many points, and more if that is not enough; a chosen rule stays."""
-        of = QuasiMonteCarlo(self.dim, split=self.split, heavy=self.heavy)
-        defaults = [self.with_nodes(log2, of) for log2 in (_DEFAULT_LOG2, ROUGH_LOG2, *_FINER_LOG2)]
+        """Four times as many points or so, and more if that is not enough."""
         more = next((log2 for log2 in _FINER_LOG2 if log2 > self.log2_nodes), None)
-        return None if more is None or self not in defaults else self.with_nodes(more)
+        return None if more is None else self.with_nodes(more)
 
     def nodes(
         self,
@@ -370,9 +368,8 @@ class TruncatedGauss(AbstractRule):
         return max(self.orders) // 2
 
     def finer(self) -> "AbstractRule | None":
-        """Sobol points, which are right at any norm, if slowly; a chosen rule stays."""
-        default = self.order == _DEFAULT.get(self.dim)
-        return QuasiMonteCarlo(self.dim, _FINER_LOG2[0], split=False) if default else None
+        """Sobol points, which are right at any norm, if slowly."""
+        return QuasiMonteCarlo(self.dim, _FINER_LOG2[0], split=False)
 
 
 def _hermite(order: int) -> tuple[Array, Array]:

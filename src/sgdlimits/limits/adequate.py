@@ -61,7 +61,8 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
     """
     worst = {name: float(error) for name, error in errors.items()}
     name = max(worst, key=lambda name: worst[name], default=None)
-    if name is None or not worst[name] > ENOUGH:
+    asked = process.model.allowed_error
+    if name is None or not worst[name] > (ENOUGH if asked is None else asked):
         return None
     finer = process.finer()
     if finer is None:
@@ -69,7 +70,8 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
         warnings.warn(
             f"{name} is known to {worst[name]:.1e} of its scale only, by {type(rule).__name__} of "
             f"{getattr(rule, 'count', 0)} nodes; results carry the error. For less of it give the "
-            "model a finer rule=, such as QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
+            "model a smaller tolerance= than 1e-3, or a finer rule=, such as "
+            "QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
             InaccurateWarning,
             stacklevel=4,
         )

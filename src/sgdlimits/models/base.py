@@ -83,6 +83,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         return None
 
     @property
+    def allowed_error(self) -> float | None:
+        """Of expectations, in units of their scales, as its user asks; None: the default 1e-3."""
+        return None
+
+    @property
     def expectation_nodes(self) -> int:
         """Nodes of one expectation; 0 where all is by formula."""
         return 0

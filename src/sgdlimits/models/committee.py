@@ -92,6 +92,8 @@ class Committee(MultiIndexModel):
         rule: nodes in p + k dimensions for what has no formula: covariances of increments, and the
             noise term of mixed or general activations.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss, v if it is trained.
+        tolerance: error that expectations may have, in units of their scales; default 1e-3.
+        rule_is_chosen: whether ``rule`` stays where it is not accurate enough.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -122,6 +124,8 @@ class Committee(MultiIndexModel):
         train_second_layer: bool,
         rule: AbstractRule,
         ridge: float = 0.0,
+        tolerance: float | None = None,
+        rule_is_chosen: bool = False,
     ):
         target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
         self.data = Teacher(target, gram=gram)
@@ -130,7 +134,7 @@ class Committee(MultiIndexModel):
         self.network = Network(output, width=width, layer=layer, kinks=student.kinks)
         self.loss = squared
         self.ridge = _validate.nonnegative("ridge", ridge)
-        self.rule = rule
+        self.rule, self.rule_is_chosen, self.tolerance = rule, rule_is_chosen, tolerance
 
     # -- what it was built from ----------------------------------------------------------------
 

@@ -68,6 +68,7 @@ def committee(
     *,
     second_layer: ArrayLike | None = None,
     ridge: float = 0.0,
+    tolerance: float | None = None,
     rule: AbstractRule | None = None,
 ) -> Committee:
     """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
@@ -84,7 +85,9 @@ def committee(
         train_second_layer: whether v is trained.
         second_layer: v where it is fixed, or where its training starts; default ones.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss (v if it is trained).
-        rule: nodes in p + k dimensions for expectations without formula.
+        tolerance: error that expectations without formula may have, in units of their scales: where
+            it is exceeded, finer rules are taken, or it is said with a warning. Default 1e-3.
+        rule: nodes in p + k dimensions for expectations without formula, instead.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -99,6 +102,8 @@ def committee(
         if teacher_activation is None
         else as_activation("teacher_activation", teacher_activation)
     )
+    if tolerance is not None and rule is not None:
+        raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
     if rule is not None:
         check_rule(rule, p + k, {*student.kinks, *teacher.kinks})
     return Committee(
@@ -112,6 +117,8 @@ def committee(
         train_second_layer=_validate.boolean("train_second_layer", train_second_layer),
         rule=_rule(student, teacher, p, k) if rule is None else rule,
         ridge=ridge,
+        tolerance=None if tolerance is None else _validate.positive("tolerance", tolerance),
+        rule_is_chosen=rule is not None,
     )
 
 
@@ -142,6 +149,7 @@ def single_index(
     noise: float = 0.0,
     *,
     ridge: float = 0.0,
+    tolerance: float | None = None,
 ) -> Committee:
     """f = sigma(w.x) learns y = link(w*.x) + sqrt(noise) z; see its ``information_exponent``.
 
@@ -150,13 +158,14 @@ def single_index(
         link: the teacher's; default sigma.
         noise: Delta.
         ridge: alpha.
+        tolerance: of expectations, as in ``committee``.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
 
     Source: Ben Arous, Gheissari and Jagannath (2021) for the information exponent.
     """
-    return committee(1, 1, activation, link, noise, ridge=ridge)
+    return committee(1, 1, activation, link, noise, ridge=ridge, tolerance=tolerance)
 
 
 def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:

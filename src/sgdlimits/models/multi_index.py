@@ -43,6 +43,7 @@ from sgdlimits.models.row_model import AbstractNetworkModel
 from sgdlimits.models.rule_errors import left_over, rule_deviations
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.models.zero_noise import Points, walls
+from sgdlimits.provenance import left_out
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
@@ -59,8 +60,10 @@ class MultiIndexModel(AbstractNetworkModel):
         network: the network, a function of v and the preactivations.
         loss: (output, label) -> scalar.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss.
-        tolerance: absolute error that expectations may have; chooses the rule. Default: a rule for
-            the number of fields. ``drift_error`` estimates what was reached.
+        tolerance: error that expectations may have, in units of their scales (the root of the
+            product of the squares' means). Chooses a rule to begin with; where its estimated error
+            is larger, finer ones are taken, or it is said with a warning. Default: a rule for the
+            number of fields, and 1e-3. ``drift_error`` estimates what was reached.
         rule: how expectations are computed, instead.
 
     Raises:
@@ -74,6 +77,8 @@ class MultiIndexModel(AbstractNetworkModel):
     loss: Loss = eqx.field(static=True)
     ridge: float
     rule: AbstractRule
+    tolerance: float | None = eqx.field(static=True, metadata=left_out(lambda x: x is None))
+    rule_is_chosen: bool = eqx.field(static=True, metadata=left_out(lambda chosen: True))
 
     #: Whether gradients are looked at for jumps; not where they are known to be declared.
     looks: ClassVar[bool] = True
@@ -93,8 +98,7 @@ class MultiIndexModel(AbstractNetworkModel):
         tolerance: float | None = None,
         rule: AbstractRule | None = None,
     ):
-        if tolerance is not None and rule is not None:
-            raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
+        self._choose(tolerance, rule)
         if not isinstance(data, AbstractDataLaw):
             raise TypeError(f"data={data!r}: expected a GaussianMixture or a Teacher.")
         if not isinstance(network, Network):
@@ -126,6 +130,12 @@ class MultiIndexModel(AbstractNetworkModel):
         if rule is not None:
             check_rule(rule, fields, self.kinks)
         self.rule = self._default_rule(fields, tolerance) if rule is None else rule
+
+    def _choose(self, tolerance: float | None, rule: AbstractRule | None) -> None:
+        if tolerance is not None and rule is not None:
+            raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
+        self.rule_is_chosen = rule is not None
+        self.tolerance = None if tolerance is None else _validate.positive("tolerance", tolerance)
 
     def _default_rule(self, fields: int, tolerance: float | None) -> AbstractRule:
         if all(self.data.noiseless):
@@ -172,13 +182,18 @@ class MultiIndexModel(AbstractNetworkModel):
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
 
     @property
+    def allowed_error(self) -> float | None:
+        """``tolerance``."""
+        return self.tolerance
+
+    @property
     def expectation_nodes(self) -> int:
         """Of the rule."""
         return self.rule.count
 
     def finer(self) -> "MultiIndexModel | None":
-        """With the rule that comes after a default that is not accurate enough."""
-        rule = self.rule.finer()
+        """With the rule that comes after one that is not accurate enough; a chosen one stays."""
+        rule = None if self.rule_is_chosen else self.rule.finer()
         return None if rule is None else eqx.tree_at(lambda model: model.rule, self, rule)
 
     @property
