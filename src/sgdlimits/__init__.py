@@ -32,6 +32,7 @@ _HOME = {
     "QuasiMonteCarlo": "expectations.rules",
     "TruncatedGauss": "expectations.rules",
     "risk": "limits.risk",
+    "risk_error": "limits.risk",
     "MeanField": "limits.mean_field",
     "MeanFieldStatistics": "limits.mean_field",
     "OnlineSGD": "algorithms.online_sgd",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:
     from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
     from sgdlimits.limits.rescaled import RescaledDynamics as RescaledDynamics
     from sgdlimits.limits.risk import risk as risk
+    from sgdlimits.limits.risk import risk_error as risk_error
     from sgdlimits.models.committee import Committee as Committee
     from sgdlimits.models.committees_zoo import committee as committee
     from sgdlimits.models.committees_zoo import phase_retrieval as phase_retrieval

@@ -62,13 +62,6 @@ def test_noises_of_engines_seeds_and_neighbours_are_independent():
     assert np.abs(z).max() < z_limit(len(z))
 
 
-@pytest.mark.parametrize("engine", ["chain", "sgd", "sde"])
-def test_lanes_of_different_sizes_agree_to_rounding(engine):
-    # Other lanes are other programs, whose order of operations differs in the last bits.
-    few, many = (_last(engine, 60, 10, seed=7, runs=n) for n in (3, 70))
-    np.testing.assert_allclose(few, many[:3], rtol=1e-10, atol=1e-12)
-
-
 @pytest.mark.stat
 def test_the_error_of_the_ode_falls_like_the_square_root_of_dim():
     # Slope of log RMS error with its standard error from the runs (delta method); the interval has

@@ -136,3 +136,11 @@ def test_a_tolerance_buys_accuracy_and_a_chosen_rule_stays():
         sl.committee(1, 1, jnp.tanh, tolerance=0.1, rule=sl.QuasiMonteCarlo(2, 10))
     with pytest.raises(ValueError, match="tolerance=-1"):
         sl.committee(1, 1, jnp.tanh, tolerance=-1)
+
+
+def test_a_diffusion_says_that_its_rule_is_not_accurate_enough():
+    model = _model(_layers(jnp.tanh), sl.losses.squared, 2, rule=sl.TruncatedGauss(2, 5))
+    u = sl.Statistics([1.0, -0.7], [[1.2], [-0.4]], [[3.0, 0.4], [0.4, 2.0]])
+    options = {"dim": 1000, "time": 0.02, "runs": 2, "initial": u, "record": 2, "progress": False}
+    with pytest.warns(sl.InaccurateWarning, match="of its scale only, by TruncatedGauss"):
+        sl.simulate(model, sl.OnlineSGD(step=0.5), "sde", **options)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from sgdlimits.randomness.chi_square import ChiSquare
+from sgdlimits.randomness.chi_square import ChiSquare, ChiSquares, _from_normal
 
 _FITTED = [17, 18, 50, 333, 1000, 2499, 2500, 2501, 10**5, 10**7, 10**8]
 
@@ -124,3 +124,26 @@ def test_no_degrees_of_freedom_is_zero():
 def test_bad_degrees_are_refused(dof, as_users_run):
     with pytest.raises((TypeError, ValueError), match=r"dof=.*expected"):
         ChiSquare(dof)
+
+
+@pytest.mark.parametrize(("dof", "count"), [(40, 3), (500, 400), (3000, 40), (10**6, 900)])
+def test_many_chi_squares_are_as_exact_as_one(dof, count):
+    many = ChiSquares(dof, count)
+    z = np.linspace(-8, 8, 41)
+    for i in (0, count // 2, count - 1):
+        one = ChiSquare(dof - i)
+        given = _from_normal(jnp.asarray(z), many.means[i], many.coefficients[:, i])
+        np.testing.assert_allclose(given, one.from_normals(jnp.asarray(z)[None]), rtol=1e-11)
+
+
+def test_few_degrees_of_freedom_are_sums_of_squares():
+    # Means 18, 17, ..., 0 and variances twice that; 4e4 draws, the largest of 19 z-scores of means
+    # exceeds 4.5 once in 1e4 seeds, and is 20 where one square is missing.
+    many = ChiSquares(18, 19)
+    draws = jax.vmap(many.sample)(jax.random.split(jax.random.key(3), 40_000))
+    degrees = 18.0 - np.arange(19)
+    error = np.sqrt(2 * np.maximum(degrees, 1e-300) / len(draws))
+    assert draws.shape[1] == 19
+    assert (np.abs(draws.mean(0) - degrees)[:-1] < 4.5 * error[:-1]).all()
+    assert (np.abs(draws.mean(0) - degrees + 1)[:-1] > 20 * error[:-1]).all()
+    assert (draws[:, -1] == 0).all()

@@ -20,7 +20,7 @@ from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.engines.sizes import trace
-from sgdlimits.engines.solution_error import SolutionError, solution_error
+from sgdlimits.engines.solution_error import SolutionError, adequate_error
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
@@ -94,7 +94,7 @@ class SDE(AbstractEngine):
 
         def error_of(start: AbstractStatistics) -> SolutionError | None:
             # Weak noise: to leading order the error of a path is that of the ODE from its start.
-            return solution_error(diffusion.process, start, times) if self.errors else None
+            return adequate_error(diffusion.process, start, times) if self.errors else None
 
         return prepare_diffusion(diffusion, problem.seed, times, self.step(problem), error_of)
 

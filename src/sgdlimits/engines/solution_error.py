@@ -8,6 +8,7 @@ import numpy as np
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines.path import Uncertainty
 from sgdlimits.limits import flow
+from sgdlimits.limits.adequate import say_along
 from sgdlimits.limits.path_error import moments_of, path_errors
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -75,6 +76,22 @@ def solution_error(
         solved = Solved(moments, paths_of(process, start, moments, _LOOSE))
     values = path_errors(process, *solved, times)
     return SolutionError(start.with_vector(jnp.asarray(values)), BY_RULE)
+
+
+def adequate_error(
+    process: Process, start: AbstractStatistics, times: np.ndarray
+) -> SolutionError | None:
+    """``solution_error`` for what keeps its rule: it says where that is not accurate enough.
+
+    Warns:
+        InaccurateWarning: if expectations along the ODE's solutions are not.
+    """
+    if not by_rule(process):
+        return solution_error(process, start, times)
+    moments = moments_of(times)
+    solved = Solved(moments, paths_of(process, start, moments, _LOOSE))
+    say_along(process, start, solved.paths)
+    return solution_error(process, start, times, solved=solved)
 
 
 def paths_of(

@@ -104,6 +104,13 @@ class AbstractRule(eqx.Module):
         """Whether there is a coarser rule, or several replicates."""
         return self.coarser() is not None
 
+    def coarser_rules(self) -> "tuple[AbstractRule, ...]":
+        """Rules whose distances from this one tell the error of anything it computes."""
+        coarser, half = self.coarser(), self.half()
+        if coarser is None:
+            return ()
+        return (coarser,) if half is None else (coarser, half)
+
     @property
     def steps_from_half(self) -> int:
         """How often ``coarser`` leads to ``half``."""
@@ -181,6 +188,11 @@ class QuasiMonteCarlo(AbstractRule):
     def has_error_estimate(self) -> bool:
         """With two replicates or more."""
         return self.replicates > 1
+
+    def coarser_rules(self) -> "tuple[AbstractRule, ...]":
+        """A half and a quarter of the points."""
+        some = range(self.log2_nodes - 1, max(-1, self.log2_nodes - 3), -1)
+        return tuple(self.with_nodes(log2) for log2 in some)
 
     def with_nodes(self, log2_nodes: int, of: "QuasiMonteCarlo | None" = None) -> "QuasiMonteCarlo":
         """So many nodes of each scramble, and the scrambles of another rule if one is given."""

@@ -4,8 +4,9 @@ Default rules are quick, and right at states of order one. At others, and for lo
 nobody expects it, their error estimates say that they are not; then the next finer rule is taken.
 """
 
+import math
 import warnings
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -28,29 +29,51 @@ class InaccurateWarning(UserWarning):
     """Expectations whose estimated error is more than 1e-3 of their scale."""
 
 
+class Inaccurate(NamedTuple):
+    """The expectation with the largest error, in units of its scale."""
+
+    name: str
+    error: float
+
+    def warn(self, process: Process, stacklevel: int) -> None:
+        """Say so, and what buys accuracy."""
+        rule = getattr(process.model, "rule", None)
+        warnings.warn(
+            f"{self.name} is known to {self.error:.1e} of its scale only, by "
+            f"{type(rule).__name__} of {getattr(rule, 'count', 0)} nodes; results carry the error. "
+            "For less of it give the model a smaller tolerance= than 1e-3, or a finer rule=, such "
+            "as QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
+            InaccurateWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def finer_along(process: Process[S], template: S, path: np.ndarray) -> Process[S] | None:
     """What to solve with instead of a process, given its solution (times, statistics).
 
-    None where its expectations are accurate enough at a few states of the solution, or where
-    finer ones would take too long: a solution asks for thousands of them.
+    None where its expectations are accurate enough at a few states of the solution.
 
     Warns:
-        InaccurateWarning: if they are not, and there is nothing finer.
+        InaccurateWarning: if they are not, and there is nothing finer, or what there is would take
+            too long: a solution asks for thousands of expectations.
     """
-    states = path[np.isfinite(path).all(-1)]
-    if not len(states) or is_exact(process):
-        return None
-    # The same number always, so that there is one program.
-    some = states[np.linspace(0, len(states) - 1, _LOOKED_AT).astype(int)]
-    errors = _errors(dynamic(process), template.with_vector(jnp.asarray(some)))
-    finer = after(process, errors)
-    return None if finer is None or finer.model.expectation_nodes > _MOST_NODES else finer
+    worst = _along(process, template, path)
+    return None if worst is None else _after(process, worst, _MOST_NODES)
 
 
-def is_exact(process: Process) -> bool:
-    """Whether there is nothing to estimate."""
-    model = process.model
-    return model.moments_are_estimates or not model.knows_errors or process.drift_is_exact
+def say_along(process: Process[S], template: S, paths: np.ndarray) -> None:
+    """Warn where expectations are not accurate enough along paths (times, runs, statistics).
+
+    For what cannot change its rule on the way.
+
+    Warns:
+        InaccurateWarning: once, for the first run where it is so.
+    """
+    for run in range(paths.shape[1]):
+        worst = _along(process, template, paths[:, run])
+        if worst is not None:
+            worst.warn(process, stacklevel=4)
+            return
 
 
 def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
@@ -59,23 +82,40 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
     Warns:
         InaccurateWarning: if they are not, and there is nothing finer.
     """
-    worst = {name: float(error) for name, error in errors.items()}
-    name = max(worst, key=lambda name: worst[name], default=None)
-    asked = process.model.allowed_error
-    if name is None or not worst[name] > (ENOUGH if asked is None else asked):
-        return None
+    worst = _worst(process, errors)
+    return None if worst is None else _after(process, worst)
+
+
+def _after(process: Process[S], worst: Inaccurate, most: float = math.inf) -> Process[S] | None:
     finer = process.finer()
-    if finer is None:
-        rule = getattr(process.model, "rule", None)
-        warnings.warn(
-            f"{name} is known to {worst[name]:.1e} of its scale only, by {type(rule).__name__} of "
-            f"{getattr(rule, 'count', 0)} nodes; results carry the error. For less of it give the "
-            "model a smaller tolerance= than 1e-3, or a finer rule=, such as "
-            "QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
-            InaccurateWarning,
-            stacklevel=4,
-        )
+    if finer is None or finer.model.expectation_nodes > most:
+        worst.warn(process, stacklevel=5)
+        return None
     return finer
+
+
+def _along(process: Process[S], template: S, path: np.ndarray) -> Inaccurate | None:
+    states = path[np.isfinite(path).all(-1)]
+    if not len(states) or is_exact(process):
+        return None
+    # The same number always, so that there is one program.
+    some = states[np.linspace(0, len(states) - 1, _LOOKED_AT).astype(int)]
+    return _worst(process, _errors(dynamic(process), template.with_vector(jnp.asarray(some))))
+
+
+def _worst(process: Process, errors: dict[str, Array]) -> Inaccurate | None:
+    """None where all is as accurate as asked for."""
+    asked, largest = process.model.allowed_error, {k: float(x) for k, x in errors.items()}
+    name = max(largest, key=lambda name: largest[name], default=None)
+    if name is None or not largest[name] > (ENOUGH if asked is None else asked):
+        return None
+    return Inaccurate(name, largest[name])
+
+
+def is_exact(process: Process) -> bool:
+    """Whether there is nothing to estimate."""
+    model = process.model
+    return model.moments_are_estimates or not model.knows_errors or process.drift_is_exact
 
 
 def errors_of(process: Process[S], u: S) -> dict[str, Float[Array, ""]]:

@@ -20,6 +20,7 @@ from sgdlimits.limits import adequate, fixed_points, flow
 from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
+from sgdlimits.limits.value_errors import corrector_error, diffusion_error
 from sgdlimits.limits.vector_field import jacobian
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import OneStepMoments, Process
@@ -83,6 +84,22 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         error exceeds 1e-3 of the scale gives way to a finer one, outside of ``jit``.
         """
         return self._each(Process.drift_error, u, time)
+
+    def corrector_error(self, u: S, time: float = 0.0) -> S:
+        """Estimated absolute error of ``corrector`` at ``u``, from coarser rules.
+
+        0 for models with formulas, NaN for rules that have nothing to compare with.
+        """
+        return self._each(corrector_error, u, time)
+
+    def diffusion_error(
+        self, u: S, time: float = 0.0
+    ) -> Float[Array, "*batch statistics statistics"]:
+        """Estimated absolute error of ``diffusion`` at ``u``, from coarser rules.
+
+        0 for models with formulas, NaN for rules that have nothing to compare with.
+        """
+        return self._each(diffusion_error, u, time)
 
     def diffusion(self, u: S, time: float = 0.0) -> Float[Array, "*batch statistics statistics"]:
         """Covariance per unit time of sqrt(dim)*u: the limit of step * Cov(increment/delta).

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _x64
+from sgdlimits.models.rule_errors import Coarser
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.fixed_sets import FixedSet
@@ -80,6 +81,13 @@ class AbstractModel(eqx.Module, Generic[S]):
 
     def finer(self) -> "AbstractModel[S] | None":
         """With finer expectations than by default; None: there are none."""
+        return None
+
+    def coarser(self) -> "Coarser[AbstractModel[S]] | None":
+        """With coarser expectations, whose distances tell this model's errors.
+
+        None, the default, where nothing is known.
+        """
         return None
 
     @property
@@ -195,6 +203,15 @@ class AbstractModel(eqx.Module, Generic[S]):
     def risk(self, u: S) -> Float[Array, ""]:
         """Expected loss of a fresh sample at one state, without the ridge."""
         raise NotImplementedError(f"{type(self).__name__} does not say its risk; define risk(u).")
+
+    def risk_deviations(self, u: S) -> Float[Array, " estimates"] | None:
+        """What ``risk`` may be off by: squares add up; NaN: not known. None: it has no error."""
+        coarser = self.coarser()
+        if coarser is None:
+            return jnp.full(1, jnp.nan)
+        if not coarser.others:
+            return None
+        return jnp.stack(coarser.map(lambda model: model.risk(u)).deviations(self.risk(u)))
 
     def irreducible_risk(self) -> Float[Array, ""] | None:
         """Risk that no parameters can remove; None where it is not known."""

@@ -36,6 +36,7 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.losses import squared
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.network import Network
+from sgdlimits.randomness.chi_square import ChiSquares
 from sgdlimits.statistics import rows
 from sgdlimits.statistics.overlaps import Coordinates, Statistics
 
@@ -284,6 +285,15 @@ class Committee(MultiIndexModel):
 
     def risk(self, u: Statistics) -> Float[Array, ""]:
         """E[(y - f)^2]/2 = (1/2) sum_mq w_m w_q E[sigma_m sigma_q] + Delta/2."""
+        return self._risk(u, 0)
+
+    def risk_deviations(self, u: Statistics) -> Float[Array, " estimates"] | None:
+        """Distances to coarser panels; None for formulas."""
+        if self.pair.two_point is not None:
+            return None
+        return self._risk(u, 0) - jnp.stack([self._risk(u, level) for level in LEVELS])
+
+    def _risk(self, u: Statistics, level: int) -> Float[Array, ""]:
         p, w, Omega = self.width, self.signed_weights(u), self.joint_covariance(u)
         ours, theirs = np.arange(p), p + np.arange(self.teacher_width)
         blocks = (
@@ -293,7 +303,7 @@ class Committee(MultiIndexModel):
         )
         total = jnp.zeros(())
         for one, other, i, j, times in blocks:
-            k = matrix_two_point(one, other, Omega, i, j).k
+            k = matrix_two_point(one, other, Omega, i, j, level).k
             total = total + times * (w[i] @ k @ w[j])
         return (total + self.noise) / 2
 
@@ -431,10 +441,10 @@ class Committee(MultiIndexModel):
     # -- laws and landmarks --------------------------------------------------------------------
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: ChiSquares
     ) -> Statistics:
         """W_i ~ N(0, I/dim), v = ``second_layer``; spherical algorithms normalise the rows."""
-        B, rest = rows.random_rows(key, dim, self.teacher_width, self.width)
+        B, rest = rows.random_rows(key, dim, self.teacher_width, constants)
         v = jnp.asarray(self.second_layer) if self.train_second_layer else self.template.v
         return self.of_coordinates(Coordinates(v, B, rest))
 

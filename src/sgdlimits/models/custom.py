@@ -251,6 +251,10 @@ class CustomModel(AbstractModel[NamedStatistics]):
 
         return vector
 
+    def risk_deviations(self, u: Any) -> None:
+        """None: the risk is what its author says."""
+        return
+
     def replicates(self) -> tuple["CustomModel", ...]:
         """One model per fibre point: the spread of what follows from them is its error."""
         how = self.monte_carlo

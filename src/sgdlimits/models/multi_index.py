@@ -40,10 +40,11 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.found_jumps import Jumps, found_jumps
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.row_model import AbstractNetworkModel
-from sgdlimits.models.rule_errors import left_over, rule_deviations
+from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.provenance import left_out
+from sgdlimits.randomness.chi_square import ChiSquares
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
@@ -180,6 +181,15 @@ class MultiIndexModel(AbstractNetworkModel):
         """Drifts to this error at states of order one; a rule that the user chose is kept."""
         rule = coarse_rule(self.rule, error)
         return self if rule is self.rule else eqx.tree_at(lambda model: model.rule, self, rule)
+
+    def coarser(self) -> "Coarser[MultiIndexModel] | None":
+        """With the rules that come before this one."""
+        if all(self.data.noiseless):
+            return Coarser()
+        rules = Coarser(self.rule.coarser_rules(), self.rule.steps_from_half)
+        if not rules.others:
+            return None
+        return rules.map(lambda rule: eqx.tree_at(lambda model: model.rule, self, rule))
 
     @property
     def allowed_error(self) -> float | None:
@@ -489,11 +499,11 @@ class MultiIndexModel(AbstractNetworkModel):
     # -- laws and landmarks --------------------------------------------------------------------
 
     def initial_statistics(
-        self, key: Key[Array, ""], dim: Float[Array, ""], constants: None
+        self, key: Key[Array, ""], dim: Float[Array, ""], constants: ChiSquares
     ) -> Statistics:
         """v ~ N(0, I), W_i ~ N(0, I/dim): Gaussian overlaps and a Wishart block (Bartlett)."""
         key_v, key_rows = jax.random.split(key)
-        B, rest = random_rows(key_rows, dim, self.data.directions, self.width)
+        B, rest = random_rows(key_rows, dim, self.data.directions, constants)
         v = jax.random.normal(key_v, (self.layer_size,))
         return self.of_coordinates(Coordinates(v, B, rest))
 

@@ -6,7 +6,7 @@ and h in a finite rest v: everything that SGD does follows from these (see ``pro
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from sgdlimits.models.expectation_scales import relative_errors
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.node_expectations import node_deviations, node_expectations, node_moments
 from sgdlimits.models.sample_gradient import Gradient, Seen
+from sgdlimits.randomness.chi_square import ChiSquares
 from sgdlimits.statistics import rows
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.gram_domain import check_overlaps, into_domain
@@ -221,8 +222,9 @@ class AbstractNetworkModel(AbstractRowModel[Statistics]):
         v, W = parameters
         return Statistics(v, W @ frame.T, W @ W.T)
 
-    def initial_constants(self, dim: int) -> None:
-        """None: see ``rows.random_rows``."""
+    def initial_constants(self, dim: int) -> Any:
+        """For ``rows.random_rows``."""
+        return ChiSquares(dim - self.data.directions, self.width)
 
     def lift(
         self, key: Key[Array, ""], u: Statistics, frame: Float[Array, "directions dim"]

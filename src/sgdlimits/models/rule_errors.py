@@ -1,6 +1,7 @@
 """Errors of expectations by a rule, from other rules: one estimate for all models."""
 
 from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,9 @@ from jaxtyping import Array
 
 from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.models.expectations import Expectations
+
+T = TypeVar("T", covariant=True)
+V = TypeVar("V")
 
 _ROUNDING = 1e-11  # of the expectations themselves
 _MOST = 30.0  # times the last distance
@@ -70,9 +74,31 @@ def left_over(fine: Expectations, half: Expectations, size: Expectations) -> Exp
     All of it where that distance is large: a rule that has not begun to converge is no nearer to
     the truth than to its own half. Geometric convergence would leave its square.
     """
+    return jax.tree.map(_left_over, fine, half, size)
 
-    def part(fine: Array, half: Array, scale: Array) -> Array:
-        far, safe = fine - half, jnp.where(scale > 0, scale, 1.0)
-        return far * jnp.minimum(1.0, jnp.sqrt(jnp.max(jnp.abs(far), initial=0.0) / safe))
 
-    return jax.tree.map(part, fine, half, size)
+class Coarser(NamedTuple, Generic[T]):
+    """What is the same but for coarser expectations, the nearest first: none if all is exact.
+
+    ``steps``: how often the way to the first of them leads to the second.
+    """
+
+    others: tuple[T, ...] = ()
+    steps: int = 1
+
+    def map(self, function: Callable[[T], V]) -> "Coarser[V]":
+        """Of something else."""
+        return Coarser(tuple(function(other) for other in self.others), self.steps)
+
+    def deviations(self: "Coarser[Array]", fine: Array) -> list[Array]:
+        """Of an array, from the same by coarser expectations; squares add up to the error's."""
+        if len(self.others) < 2:
+            return [fine - near for near in self.others]
+        near, half = self.others
+        scale = jnp.max(jnp.abs(fine), initial=0.0)
+        return [_summed(self.steps, fine - near, fine, half), _left_over(fine, half, scale)]
+
+
+def _left_over(fine: Array, half: Array, scale: Array) -> Array:
+    far, safe = fine - half, jnp.where(scale > 0, scale, 1.0)
+    return far * jnp.minimum(1.0, jnp.sqrt(jnp.max(jnp.abs(far), initial=0.0) / safe))

@@ -17,6 +17,7 @@ from sgdlimits.closed_forms import spiked_tensor_phases as phases
 from sgdlimits.data.isotropic_noise import IsotropicNoise
 from sgdlimits.models.base import PlainStep
 from sgdlimits.models.expectations import Expectations
+from sgdlimits.models.rule_errors import Coarser
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.models.vector_model import AbstractVectorModel, SpikedStatistics
 from sgdlimits.statistics.fixed_sets import FixedSet
@@ -74,6 +75,10 @@ class SpikedTensor(AbstractVectorModel):
         return IsotropicNoise()
 
     # -- the risk ------------------------------------------------------------------------------
+
+    def coarser(self) -> Coarser["SpikedTensor"]:
+        """None are needed."""
+        return Coarser()
 
     def risk(self, u: SpikedStatistics) -> Float[Array, ""]:
         """E|Y - x^(x k)|^2 less the noise's own dim^k: |snr v^(x k) - x^(x k)|^2, without ridge."""

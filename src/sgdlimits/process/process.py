@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, PlainStep, check_model
+from sgdlimits.models.rule_errors import Coarser
 from sgdlimits.process.kernels import kernel_of
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
@@ -257,6 +258,13 @@ class Process(eqx.Module, Generic[S]):
         """With finer expectations than by default; None: there are none."""
         model = self.model.finer()
         return None if model is None else eqx.tree_at(lambda p: p.model, self, model)
+
+    def coarser(self) -> "Coarser[Process[S]] | None":
+        """With coarser expectations, whose distances tell errors; None: they are not known."""
+        models = self.model.coarser()
+        if models is None:
+            return None
+        return models.map(lambda model: eqx.tree_at(lambda p: p.model, self, model))
 
     def replicates(self) -> "tuple[Process[S], ...]":
         """With independent estimates of the moments, whose mean is this process's."""

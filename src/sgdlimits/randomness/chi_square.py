@@ -19,6 +19,7 @@ from sgdlimits import _validate
 
 _Z_MAX = 8.5
 _DEGREE = 32
+_MOST_FITS = 16
 _MOST_SQUARES = 16  # below this the fit of degree 32 loses digits; a sum of squares is exact
 _SERIES_FROM = (
     2500  # SciPy's inverse loses digits from about 1e6 on (2e-7 at 1e7): extrapolate instead
@@ -48,6 +49,21 @@ def _cube_root_quantile(dof: float, z: np.ndarray) -> np.ndarray:
     return 1 + eps * chebyshev.chebval(eps / eps_max, coefficients)
 
 
+def _fit(dof: float) -> np.ndarray:
+    """Coefficients of the cube root of quantile/mean, in powers of z / _Z_MAX."""
+    t = np.cos(np.pi * (np.arange(256) + 0.5) / 256)
+    return chebyshev.cheb2poly(chebyshev.chebfit(t, _cube_root_quantile(dof, _Z_MAX * t), _DEGREE))
+
+
+def _from_normal(z: Array, mean: Array, coefficients: Array) -> Array:
+    """Chi-squares of normals, by fits with the powers on the first axis."""
+    t = z / _Z_MAX
+    root = jnp.zeros_like(t)
+    for k in range(_DEGREE, -1, -1):
+        root = root * t + coefficients[k]
+    return mean * root * root * root
+
+
 class ChiSquare(eqx.Module):
     """Chi-square law with ``dof`` degrees of freedom, sampled from normals.
 
@@ -65,22 +81,59 @@ class ChiSquare(eqx.Module):
         self.fitted = dof > _MOST_SQUARES
         self.normals = 1 if self.fitted else dof
         self.mean = jnp.asarray(float(dof))
-        self.coefficients = jnp.zeros(0)
-        if self.fitted:
-            t = np.cos(np.pi * (np.arange(256) + 0.5) / 256)
-            fit = chebyshev.chebfit(t, _cube_root_quantile(dof, _Z_MAX * t), _DEGREE)
-            self.coefficients = jnp.asarray(chebyshev.cheb2poly(fit))
+        self.coefficients = jnp.asarray(_fit(dof)) if self.fitted else jnp.zeros(0)
 
     def from_normals(self, z: Float[Array, "normals *shape"]) -> Float[Array, "*shape"]:
         """Turn independent standard normals, stacked on the first axis, into chi-squares."""
         if not self.fitted:
             return jnp.sum(z * z, axis=0)
-        t = z[0] / _Z_MAX
-        root = jnp.zeros_like(t)
-        for k in range(_DEGREE, -1, -1):
-            root = root * t + self.coefficients[k]
-        return self.mean * root * root * root
+        return _from_normal(z[0], self.mean, self.coefficients)
 
     def sample(self, key: Key[Array, ""], shape: tuple[int, ...] = ()) -> Float[Array, "..."]:
         """Independent draws of the given shape."""
         return self.from_normals(jax.random.normal(key, (self.normals, *shape)))
+
+
+class ChiSquares(eqx.Module):
+    """Chi-squares with dof, dof - 1, ... degrees of freedom, one of each a draw.
+
+    As exact as ``ChiSquare``, at the price of a few fits however many there are: in dof^-1/2 the
+    coefficients are smooth.
+
+    Args:
+        dof: of the first, at least ``count`` - 1.
+        count: how many.
+    """
+
+    few: tuple[ChiSquare, ...]  # sums of squares, the last of all
+    means: Float[Array, " fitted"]
+    coefficients: Float[Array, "powers fitted"]
+
+    def __init__(self, dof: int, count: int):
+        degrees = np.arange(dof, dof - count, -1)
+        fitted = degrees[degrees > _MOST_SQUARES].astype(float)
+        self.few = tuple(ChiSquare(int(x)) for x in degrees[len(fitted) :])
+        self.means = jnp.asarray(fitted)
+        self.coefficients = jnp.asarray(_fits(fitted))
+
+    def sample(self, key: Key[Array, ""]) -> Float[Array, " count"]:
+        """One draw of all."""
+        key_fitted, *keys = jax.random.split(key, 1 + len(self.few))
+        z = jax.random.normal(key_fitted, self.means.shape)
+        each = [_from_normal(z, self.means, self.coefficients)]
+        each += [square.sample(key)[None] for square, key in zip(self.few, keys, strict=True)]
+        return jnp.concatenate(each)
+
+
+def _fits(degrees: np.ndarray) -> np.ndarray:
+    """Of neighbouring degrees of freedom, from at most ``_MOST_FITS`` fits: (powers, degrees)."""
+    if not len(degrees):
+        return np.zeros((_DEGREE + 1, 0))
+    if len(degrees) <= _MOST_FITS:
+        return np.stack([_fit(dof) for dof in degrees], axis=-1)
+    eps = degrees**-0.5
+    middle, half = (eps[0] + eps[-1]) / 2, (eps[-1] - eps[0]) / 2
+    nodes = np.cos(np.pi * (np.arange(_MOST_FITS) + 0.5) / _MOST_FITS)
+    known = np.stack([_fit((middle + half * x) ** -2) for x in nodes])
+    between = chebyshev.chebfit(nodes, known, _MOST_FITS - 1)
+    return chebyshev.chebval((eps - middle) / half, between)

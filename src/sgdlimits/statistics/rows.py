@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
+from sgdlimits.randomness.chi_square import ChiSquares
 from sgdlimits.statistics.overlaps import Statistics
 
 ON_SPHERE = 1e-5  # distance of a squared norm from 1 that counts as rounding, or a difference step
@@ -45,15 +46,17 @@ def unit_rows(u: Statistics) -> Statistics:
 
 
 def random_rows(
-    key: Key[Array, ""], dim: Float[Array, ""], directions: int, width: int
+    key: Key[Array, ""], dim: Float[Array, ""], directions: int, outside: ChiSquares
 ) -> tuple[Array, Array]:
-    """(B, rest) of rows w_i ~ N(0, I/dim): a Gaussian block and a Wishart block (Bartlett)."""
+    """(B, rest) of rows w_i ~ N(0, I/dim): a Gaussian block and a Wishart block (Bartlett).
+
+    ``outside``: of dim - directions degrees of freedom and less, one for each row.
+    """
     key_b, key_lower, key_diagonal = jax.random.split(key, 3)
+    squares = outside.sample(key_diagonal)
+    width = len(squares)
     B = jax.random.normal(key_b, (width, directions)) / jnp.sqrt(1.0 * dim)
     lower = jnp.tril(jax.random.normal(key_lower, (width, width)), -1)
-    # Chi-squares; drawn once a run, so the plain sampler is fast enough.
-    degrees = dim - directions - jnp.arange(width, dtype=float)
-    squares = 2 * jax.random.gamma(key_diagonal, degrees / 2)
     lower = lower + jnp.diag(jnp.sqrt(squares))
     return B, lower @ lower.T / dim
 
