@@ -67,6 +67,7 @@ _HOME = {
     "regime": "closed_forms.committee_regimes",
     "explosion_probability": "analysis.explosion",
     "sweep": "simulation.sweep",
+    "plot": "plots.one_call",
     "save": "simulation.store",
     "load": "simulation.store",
 }
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
     from sgdlimits.models.network import Network as Network
     from sgdlimits.models.spiked_tensor import SpikedTensor as SpikedTensor
     from sgdlimits.models.vector_model import SpikedStatistics as SpikedStatistics
+    from sgdlimits.plots.one_call import plot as plot
     from sgdlimits.process.initial import initial as initial
     from sgdlimits.process.initial import lift as lift
     from sgdlimits.simulation.ensemble import SimulationInterrupted as SimulationInterrupted
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
 _SUBPACKAGES = {
     "engines": "engines",
     "losses": "models.losses",
+    "plots": "plots",
     "rules": "algorithms.rules",
     "schedules": "algorithms.schedules",
     "spectra": "spectra",

@@ -132,7 +132,7 @@ def test_a_tolerance_buys_accuracy_and_a_chosen_rule_stays():
     chosen = sl.committee(3, 3, jnp.tanh, rule=sl.QuasiMonteCarlo(6, 10))
     assert asked.finer() is not None
     assert chosen.finer() is None
-    with pytest.raises(ValueError, match="tolerance=0.1: leave it out"):
+    with pytest.raises(ValueError, match=r"tolerance=0\.1: leave it out"):
         sl.committee(1, 1, jnp.tanh, tolerance=0.1, rule=sl.QuasiMonteCarlo(2, 10))
     with pytest.raises(ValueError, match="tolerance=-1"):
         sl.committee(1, 1, jnp.tanh, tolerance=-1)

@@ -54,6 +54,10 @@ class MeanField(AbstractEngine):
     C_i C_jᵀ - L_i L_jᵀ, of what one sample after the other gave to all of them, and what their own
     parts exchanged.
 
+    Warns:
+        InaccurateWarning: where kicks are so large that what neurons share was seen to be off by
+            more than a tenth (``say_where_kicks_are_large``).
+
     Args:
         noise, self_term: which terms of relative order step/width and 1/width are kept, see
             ``sgdlimits.MeanField``.
@@ -99,6 +103,8 @@ class MeanField(AbstractEngine):
             )
         model = _committee(process)
         check_nodes(model)
+        if self.noise:
+            reduced.say_where_kicks_are_large(process)
         return _validate.integer("dim", dim, model.teacher_width + 1)
 
     def template(self, process: Process) -> WideStatistics:

@@ -1,0 +1,5 @@
+"""``python -m sgdlimits`` is the command ``sgdlimits``."""
+
+from sgdlimits.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""The flow of the statistics in a plane, with its fixed points."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+
+from sgdlimits.limits.effective_dynamics import EffectiveDynamics
+from sgdlimits.plots.base import COLOURS
+
+
+def phase_portrait(
+    axis: Axes,
+    dynamics: EffectiveDynamics,
+    x: tuple[str, float, float],
+    y: tuple[str, float, float],
+    points: int = 40,
+) -> None:
+    """Stream lines of the drift in the plane of two statistics, with its fixed points.
+
+    Args:
+        axis: where to draw.
+        dynamics: dynamics with exactly two statistics.
+        x, y: (name, low, high) of the axes.
+        points: grid points per direction.
+
+    Raises:
+        ValueError: if the dynamics have other statistics than the two.
+    """
+    names = dynamics.names
+    if sorted(names) != sorted((x[0], y[0])):
+        raise ValueError(f"x, y = {x[0]!r}, {y[0]!r}: expected the two statistics {names}.")
+    gx, gy = np.meshgrid(np.linspace(x[1], x[2], points), np.linspace(y[1], y[2], points))
+    order = [names.index(x[0]), names.index(y[0])]
+    vector = np.empty((*gx.shape, 2))
+    vector[..., order[0]], vector[..., order[1]] = gx, gy
+    drift = np.asarray(
+        dynamics.drift(dynamics.model.template.with_vector(jnp.asarray(vector))).vector
+    )
+    axis.streamplot(
+        gx, gy, drift[..., order[0]], drift[..., order[1]],
+        color=COLOURS["flow"], linewidth=0.5, arrowsize=0.6, density=0.9,
+    )  # fmt: skip
+    draw_fixed_points(axis, dynamics, order)
+    axis.set_xlim(x[1], x[2])
+    axis.set_ylim(y[1], y[2])
+    labels = type(dynamics.model.template).labels
+    axis.set_xlabel(labels[x[0]].symbol)
+    axis.set_ylabel(labels[y[0]].symbol)
+
+
+def draw_fixed_points(axis: Axes, dynamics: EffectiveDynamics, order: Sequence[int]) -> None:
+    """Stable fixed points as crosses, the others as open circles."""
+    for point in dynamics.fixed_points():
+        position = np.asarray(point.statistics.vector)[list(order)]
+        if point.stable:
+            axis.plot(*position, "x", color="black", ms=6, mew=1.8, zorder=5)
+        else:
+            axis.plot(*position, "o", mfc="white", mec="black", ms=4, zorder=5)
