@@ -68,6 +68,7 @@ _HOME = {
     "explosion_probability": "analysis.explosion",
     "sweep": "simulation.sweep",
     "plot": "plots.one_call",
+    "enable_compilation_cache": "compilation_cache",
     "save": "simulation.store",
     "load": "simulation.store",
 }
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
+    from sgdlimits.compilation_cache import enable_compilation_cache as enable_compilation_cache
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.data.teacher import Teacher as Teacher
     from sgdlimits.expectations.activations import Activation as Activation

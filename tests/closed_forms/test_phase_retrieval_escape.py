@@ -177,6 +177,9 @@ def test_the_law_is_that_of_the_chain(width, step, noise, dim):
     seen = times[np.isfinite(times)]
     error = seen.std() / math.sqrt(len(seen))
     assert abs(law.mean - seen.mean()) < 0.02 * seen.mean() + 4.5 * error
+    # The error is honest, to the three times that all errors are, and says something.
+    assert abs(law.mean - seen.mean()) < 3 * law.error + 4.5 * error
+    assert law.error < 0.05 * law.mean
     for p in (0.1, 0.5, 0.9):
         off = 4.5 * math.sqrt(p * (1 - p) / runs)
         low, high = np.quantile(times, [p - off, p + off])
