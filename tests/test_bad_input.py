@@ -324,7 +324,7 @@ def test_a_saddle_that_is_stable_is_refused():
 
 def _wide(**changes):
     given = {"engine": "mean_field", "dim": 50, "time": 0.1, **changes}
-    return sl.simulate(sl.committee(2, 1), sl.OnlineSGD(spherical=True), **given)
+    return sl.simulate(sl.committee(2, 1), sl.OnlineSGD(0.2, spherical=True), **given)
 
 
 def _wide_start(**changes):

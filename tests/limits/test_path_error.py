@@ -139,7 +139,8 @@ def test_errors_of_reduced_equations_cover_the_distance_to_a_finer_rule(monkeypa
         claim = ours[name + "_error"].max("neuron")
         assert (distance <= _TRUST * claim + 1e-9).mean() > 0.9
         assert distance.max() > 1e-7
-    exact = sl.simulate(sl.phase_retrieval(3), engine="mean_field", dim=100, time=0.1, record=2)
+    slow = sl.OnlineSGD(step=0.2)
+    exact = sl.simulate(sl.phase_retrieval(3), slow, "mean_field", dim=100, time=0.1, record=2)
     assert "M_error" not in exact
 
 
