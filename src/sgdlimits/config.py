@@ -27,7 +27,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"config={str(path)!r}: no such file.")
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"config={str(path)!r} is not TOML: {error}.") from error
     return parse(table)

@@ -25,6 +25,7 @@ from sgdlimits.simulation.ensemble import (
 )
 from sgdlimits.simulation.grid import Grid
 from sgdlimits.simulation.observe import Observer, Observing, check_observers
+from sgdlimits.simulation.places import folder_of
 from sgdlimits.statistics.base import AbstractStatistics
 
 __all__ = ["FULL_ENGINES", "SimulationInterrupted", "simulate"]
@@ -135,8 +136,8 @@ def _process(model: object, sgd: object) -> Process:
 def _check_places(progress: object, out: object) -> None:
     if progress is not None:
         _validate.boolean("progress", progress)
-    if out is not None and not isinstance(out, str | Path):
-        raise TypeError(f"out={out!r}: expected the path of a folder.")
+    if out is not None:
+        folder_of("out", out)
 
 
 def _wants_risk(process: Process, risk: object) -> bool:
