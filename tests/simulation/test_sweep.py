@@ -30,7 +30,7 @@ def test_an_interrupted_sweep_continues_from_its_folder(tmp_path):
 
     def stop_at_second(dataset):
         calls.append(dataset)
-        if len(calls) == 2:
+        if len(calls) == 3:  # the first is a trial of the shapes
             raise KeyboardInterrupt
         return _last(dataset)
 
@@ -64,7 +64,7 @@ def test_points_recorded_at_other_times_are_refused_with_the_remedy():
     assert ends["m"].shape == (2, 3)
 
 
-def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():
+def test_a_parameter_named_like_a_result_is_refused_before_the_first_point(monkeypatch):
     calls = []
 
     def arguments(m):
@@ -74,9 +74,34 @@ def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():
         calls.append(dataset)
         return dataset
 
+    def work(*arguments):
+        raise AssertionError("a point was simulated")
+
+    monkeypatch.setattr(sl.engines.Chain, "plan", work)
     with pytest.raises(ValueError, match="grid: 'm' is already a name"):
         sl.sweep(arguments, {"m": [1, 2, 3]}, reduce=count)
-    assert len(calls) == 1
+    assert len(calls) == 1  # the trial of the shapes
+
+
+def test_a_reduction_that_asks_for_errors_is_not_tried_without_them():
+    """Only the result can tell whether there are any."""
+    with pytest.raises(KeyError, match="m_error"):
+        sl.sweep(_arguments, {"snr": [0.8]}, reduce=lambda ds: ds[["m_error"]])
+
+
+def test_the_last_of_many_points_is_checked_before_the_first(monkeypatch):
+    def work(*arguments):
+        raise AssertionError("a point was simulated")
+
+    monkeypatch.setattr(sl.engines.Chain, "plan", work)
+    with pytest.raises(ValueError, match=r"arguments\(snr=-1.0\): snr=-1.0: expected"):
+        sl.sweep(_arguments, {"snr": [0.8, 1.2, -1.0]})
+    with pytest.raises(ValueError, match=r"arguments\(time=0.001\): time=0.001: expected at least"):
+        sl.sweep(
+            lambda time: {**_arguments(1.0), "time": time},
+            {"time": [1.0, 0.001]},
+            reduce=lambda ds: ds.isel(time=-1, drop=True),
+        )
 
 
 def test_a_cluster_returns_the_same():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
 from sgdlimits.limits.vector_field import drift_vector
@@ -36,7 +37,7 @@ def default_tolerances(model: AbstractModel) -> tuple[float, float]:
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return ``times`` as a float array, or raise unless finite, >= 0 and increasing."""
-    result = np.atleast_1d(np.asarray(times, dtype=float))
+    result = np.atleast_1d(_validate.reals("times", times))
     if result.ndim != 1 or result.size == 0:
         raise ValueError(f"times has shape {result.shape}: expected a non-empty list of times.")
     if not np.isfinite(result).all() or result[0] < 0 or (np.diff(result) <= 0).any():

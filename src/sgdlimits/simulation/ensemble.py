@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.engines.base import Plan, RunLane
 from sgdlimits.engines.path import Advanced, Recorded
 from sgdlimits.process.lanes import lanes
 from sgdlimits.randomness.streams import check_seed
-from sgdlimits.simulation import memory
 from sgdlimits.simulation.observe import Observing
 from sgdlimits.simulation.progress import progress_bar
 from sgdlimits.simulation.result import DivergenceWarning, Recorder, attributes
@@ -182,16 +181,33 @@ def _warn_of_divergence(dataset: xr.Dataset, solves: bool) -> None:
 def check_runs(runs: object, first_run: object, seed: object) -> tuple[np.ndarray, int]:
     """Numbers of the runs, and the seed."""
     count = _validate.integer("runs", runs, 1)
-    memory.check_fits(f"runs={runs!r}", 8.0 * count, "lower runs")
-    first = _validate.integer("first_run", first_run, 0, 2**31 - 1 - count)
+    _resources.check_count("runs", count, lambda runs: 8.0 * runs)
+    first = _validate.integer("first_run", first_run, 0, max(0, 2**31 - 1 - count))
     return first + np.arange(count), check_seed(seed)
 
 
-def check_memory(plan: Plan, state: AbstractStatistics, runs: int, grid: Recorded) -> None:
-    """Raise ValueError if the engine's needs, or the records of such states, would not fit."""
+def check_memory(plan: Plan) -> None:
+    """Raise ValueError if the engine's needs would not fit."""
     if plan.memory is not None:
-        memory.check_fits(*plan.memory)
-    size = 2 * 8.0 * runs * len(grid.steps) * sum(x.size for x in jax.tree.leaves(state))
-    memory.check_fits(
-        f"Recording {runs} runs at {len(grid.steps)} times", size, "lower record or runs"
-    )
+        _resources.check_fits(*plan.memory)
+
+
+def check_records(numbers: int, runs: object, records: int) -> None:
+    """Raise ValueError if records of states of so many numbers would not fit.
+
+    Nothing of that size is made yet: neither runs nor times.
+    """
+    count = _validate.integer("runs", runs, 1)
+
+    def size(runs: int, records: int) -> float:  # twice: whole, and in parts; and the times
+        return runs * (16.0 * numbers * records + 8.0) + 64.0 * records
+
+    fewer = _resources.largest(lambda n: size(n, records), count)
+    rarer = _resources.largest(lambda n: size(count, n), records)
+    if fewer < count:
+        ways = [f"runs={fewer}"] * (fewer > 0) + [f"record={rarer}"] * (rarer > 1)
+        _resources.check_fits(
+            f"Recording {count} runs at {records} times",
+            size(count, records),
+            f"{' or '.join(ways)} would fit" if ways else "lower record and runs",
+        )

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PyTree
 
+from sgdlimits import _resources, _validate
 from sgdlimits.engines.base import AbstractEngine
 from sgdlimits.engines.path import Recorded
 from sgdlimits.models.base import Model
 from sgdlimits.provenance import describe
-from sgdlimits.simulation import memory
 from sgdlimits.statistics.reserved import ERROR, RESERVED
 
 
@@ -150,7 +150,7 @@ class Observations:
         taken = {*type(template).dims, *RESERVED}
         times, runs = len(self.setting.grid.steps), len(self.runs)
         size = 8.0 * runs * times * sum(value.size for value in found.values())
-        memory.check_fits("What observe gives", size, "lower record or runs, or observe less")
+        _resources.check_fits("What observe gives", size, "lower record or runs, or observe less")
         sizes: dict[Any, int] = {}
         for name, dims in type(template).dims.items():
             sizes.update(zip(dims, np.shape(getattr(template, name)), strict=True))
@@ -181,5 +181,5 @@ def _labelled(name: str, value: Any) -> xr.DataArray:
     """An array with dimensions of its own if it comes without."""
     if isinstance(value, xr.DataArray):
         return value
-    array = np.asarray(value, dtype=float)
+    array = _validate.reals(f"observe: {name!r}", value)
     return xr.DataArray(array, dims=[f"{name}_axis_{i}" for i in range(array.ndim)])
