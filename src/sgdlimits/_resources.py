@@ -107,7 +107,9 @@ def check_count(name: str, count: int, size: Callable[[int], float]) -> None:
         check_fits(f"{name}={count}", size(count), would)
 
 
-def check_steps(what: str, steps: float, remedy: str) -> None:
+def check_steps(what: str, steps: float, remedy: str, until: str = "") -> None:
     """Raise ValueError for more steps than anybody can wait for."""
     if not steps <= MOST_STEPS:
-        raise ValueError(f"{what}: {steps:.3g} steps, expected at most {MOST_STEPS:.3g}; {remedy}.")
+        raise ValueError(
+            f"{what}: {steps:.3g} steps{until}, expected at most {MOST_STEPS:.3g}; {remedy}."
+        )

@@ -111,3 +111,35 @@ def test_a_cluster_returns_the_same():
     ) as client:
         sent = sl.sweep(_arguments, grid, reduce=_last, client=client)
     xr.testing.assert_equal(sent, sl.sweep(_arguments, grid, reduce=_last))
+
+
+def test_one_compilation_serves_the_whole_grid():
+    from jax import monitoring
+
+    compiled = []
+
+    def listen(event, duration, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    options = {"dim": 23, "time": 0.5, "runs": 3, "record": 3}
+    sl.simulate(sl.SpikedTensor(2, 0.7), sl.OnlineSGD(step=0.5), **options)
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        sl.sweep(
+            lambda snr, step: {
+                "model": sl.SpikedTensor(2, snr),
+                "sgd": sl.OnlineSGD(step=step),
+                **options,
+            },
+            {"snr": [0.8, 1.2, 1.6], "step": [0.5, 0.3]},
+            reduce=lambda ds: ds.isel(time=-1, drop=True),
+        )
+        within = len(compiled)
+        sl.simulate(
+            sl.SpikedTensor(3, 0.7), sl.OnlineSGD(step=0.1), **options
+        )  # another order is another program
+        assert len(compiled) > within
+    finally:
+        monitoring.clear_event_listeners()
+    assert within == 0

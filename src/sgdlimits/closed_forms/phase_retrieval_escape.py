@@ -145,10 +145,9 @@ class Mediocrity:
         alignment = _validate.nonnegative("alignment", alignment)
         dim, drop = _check(dim, drop)
         most = self.width * dim
-        if overlap > most or alignment > (self.width - 1) * most:
+        if overlap > most:
             raise ValueError(
-                f"overlap={overlap!r}, alignment={alignment!r}: rows of norm 1 have at most "
-                f"width dim = {most} and (width - 1) width dim = {(self.width - 1) * most}."
+                f"overlap={overlap!r}: rows of norm 1 have at most width * dim = {most}."
             )
         if self.overlap_rate <= 0:
             return math.inf

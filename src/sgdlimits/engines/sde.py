@@ -154,7 +154,7 @@ def prepare_diffusion(
 def check_step(dt: float, time: float) -> None:
     """Raise ValueError for a step that would not advance time, or not within a life."""
     # And below rounding times would stand still.
-    _resources.check_steps(f"dt={dt!r} to time {time:.6g}", time / dt, "take a longer dt")
+    _resources.check_steps(f"dt={dt!r}", time / dt, "take a longer dt", f" to time {time:.6g}")
 
 
 def _counts(times: np.ndarray, dt: float) -> np.ndarray:

@@ -162,7 +162,9 @@ class QuasiMonteCarlo(AbstractRule):
         nodes = 8.0 * self.dim * 2**self.log2_nodes
         _resources.check_count("replicates", self.replicates, lambda n: nodes * n)
         self.seed = _validate.integer("seed", seed, 0)
-        self.heavy = tuple(_validate.integer("heavy", i, 0, dim - 1) for i in _validate.listed("heavy", heavy))
+        self.heavy = tuple(
+            _validate.integer("heavy", i, 0, dim - 1) for i in _validate.listed("heavy", heavy)
+        )
         default = dim <= _MOST_SPLIT and not self.heavy
         self.split = default if split is None else _validate.boolean("split", split)
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from sgdlimits import _resources, _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.process.lanes import LARGE, map_lanes
@@ -70,6 +71,7 @@ def _draw_lanes(
     model: AbstractModel[S], dim: int, numbers: np.ndarray, seed: int, constrain: Callable[[S], S]
 ) -> S:
     constants, size = model.initial_constants(dim), jnp.asarray(float(dim))
+    model = dynamic(model)  # one program for all values of its numbers
 
     def one_lane(numbers: Array) -> S:
         return constrain(_draw(model, run_keys(seed, "initial", numbers), size, constants))

@@ -174,7 +174,7 @@ def _warn_of_divergence(dataset: xr.Dataset, solves: bool) -> None:
             f"{gone.size} of {times.size} runs diverged, first run {int(dataset.run[first])} at "
             f"time {times[first]:.6g}{why}; they are NaN from then on (variable 'diverged').",
             DivergenceWarning,
-            stacklevel=5,  # the caller of simulate
+            stacklevel=6,  # the caller of simulate
         )
 
 
