@@ -1,9 +1,14 @@
 """Grids of parameters: joined by name, resumed from disk, sent to a cluster, refused early."""
 
+import os
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import sgdlimits as sl
 
@@ -143,3 +148,28 @@ def test_one_compilation_serves_the_whole_grid():
     finally:
         monitoring.clear_event_listeners()
     assert within == 0
+
+
+def _slowly(dataset):
+    time.sleep(0.3)
+    return _last(dataset)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(tmp_path):
+    """Real processes: one is killed while points are out, and its points go to another."""
+    grid = {"snr": [0.8, 1.0, 1.2, 1.4]}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        killer = threading.Timer(2.0, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        sent = sl.sweep(_arguments, grid, reduce=_slowly, out=tmp_path, client=client)
+        killer.join()
+        assert victim not in client.run(os.getpid).values()
+    before = {folder.name: folder.stat().st_mtime_ns for folder in tmp_path.iterdir()}
+    again = sl.sweep(_arguments, grid, reduce=_last, out=tmp_path)
+    assert {folder.name: folder.stat().st_mtime_ns for folder in tmp_path.iterdir()} == before
+    xr.testing.assert_equal(sent, again)
