@@ -126,7 +126,12 @@ class Observations:
     def _observe(self, snapshot: Snapshot, slot: int, row: int) -> None:
         found: dict[str, xr.DataArray] = {}
         for observer in self.setting.observers:
-            for name, value in observer(snapshot).items():
+            given = observer(snapshot)
+            if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+                raise TypeError(
+                    f"observe: {observer!r} gives {given!r}, expected a dict of names and arrays."
+                )
+            for name, value in given.items():
                 if name in found:
                     raise ValueError(f"observe: two observers give {name!r}; rename one.")
                 found[name] = _labelled(name, value)
