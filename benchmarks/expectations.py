@@ -94,7 +94,7 @@ def main() -> None:
                 lines.append(f"| {name}, width {width} | {title} | {nodes} | {text} |")
                 print(lines[-1], flush=True)
     path = Path(__file__).parent / "results" / "expectations.md"
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,4 +26,4 @@ def write_table(name: str, benchmarks: Iterable[Callable[[], Row]]) -> None:
         row = "| " + " | ".join(benchmark()) + " |"
         print(row, flush=True)
         lines.append(row)
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")

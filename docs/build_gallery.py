@@ -40,7 +40,7 @@ def reproduce(identifier: str, size: str) -> bool:
 
 def page(entry: Entry) -> str:
     """The figure's page: title, picture, then checks.md without its own heading."""
-    checks = (GALLERY / entry.id / "checks.md").read_text()
+    checks = (GALLERY / entry.id / "checks.md").read_text(encoding="utf-8")
     body = "\n".join(line for line in checks.splitlines() if not line.startswith("# "))
     body = body.replace(f"{entry.title}.", "", 1).strip()
     return (
@@ -76,7 +76,7 @@ def main() -> int:
                 failed.append(identifier)
             if not is_made(identifier):
                 continue
-        (GALLERY / f"{identifier}.md").write_text(page(ENTRIES[identifier]))
+        (GALLERY / f"{identifier}.md").write_text(page(ENTRIES[identifier]), encoding="utf-8")
     if failed:
         print(f"failed, or with a failing check: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -36,7 +36,7 @@ def pages() -> list[Path]:
 
 def blocks(page: Path) -> list[CodeType]:
     """The page's blocks, compiled so that errors point to the lines of the page."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     compiled = []
     for match in _BLOCK.finditer(text):
         indent = len(match[1])

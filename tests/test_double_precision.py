@@ -1,5 +1,8 @@
 """Double precision that was switched off is refused, wherever work starts."""
 
+import subprocess
+import sys
+
 import jax
 import pytest
 
@@ -64,3 +67,21 @@ def test_the_precision_of_a_result_is_part_of_its_identity():
     assert double.attrs["identity"] != single.attrs["identity"]
     paths = sl.sample_diffusion(_LIMIT, initial=_U, time=0.1, record=2)
     assert '"dtype":"float64"' in paths.attrs["config"]
+
+
+def test_a_process_that_is_forked_after_use_says_so_instead_of_hanging():
+    script = (
+        "import os, warnings, sgdlimits as sl\n"
+        "warnings.simplefilter('ignore')\n"
+        "u = sl.SpikedStatistics(0.1, 1.0)\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    try:\n"
+        "        sl.SpikedStatistics(0.1, 1.0)\n"
+        "    except RuntimeError as error:\n"
+        "        os._exit(7 if 'spawn' in str(error) else 8)\n"
+        "    os._exit(9)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    assert done.returncode == 7

@@ -17,7 +17,9 @@ def on_page_markdown(markdown: str, config, **kwargs) -> str:
     """Replace the mark by the tables, or by how to measure them."""
     if _MARK not in markdown:
         return markdown
-    tables = [path.read_text().strip() for path in sorted(_folder(config).glob("*.md"))]
+    tables = [
+        path.read_text(encoding="utf-8").strip() for path in sorted(_folder(config).glob("*.md"))
+    ]
     if not tables:
         tables = ["No results are stored in this checkout; run the command above to make them."]
     return markdown.replace(_MARK, "\n\n".join(tables))

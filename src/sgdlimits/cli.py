@@ -3,8 +3,12 @@
 Heavy imports happen inside the commands, so that ``--help`` answers at once.
 """
 
+import io
+import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -76,24 +80,20 @@ def reproduce(
     Exit status 1 when a check fails. An interrupted call resumes where it was. With 'all', a figure
     that cannot be made does not stop the others, and a table of verdicts ends the output.
     """
-    from sgdlimits.reproduce.registry import ENTRIES
+    with _answering():
+        from sgdlimits.reproduce.registry import ENTRIES
 
-    # Before the heavy imports: a typing error should answer at once.
-    if identifier not in ENTRIES and identifier != "all":
-        _refuse(f"id={identifier!r}: expected one of {', '.join(ENTRIES)}, all.")
-    form: Form = "full" if full else "quick"
-    try:
+        # Before the heavy imports: a typing error should answer at once.
+        if identifier not in ENTRIES and identifier != "all":
+            _refuse(f"id={identifier!r}: expected one of {', '.join(ENTRIES)}, all.")
+        form: Form = "full" if full else "quick"
         if identifier == "all":
             folders = {name: out / name if out else _folder(name, form) for name in ENTRIES}
             passed = _reproduce_all(folders, form, seed)
         else:
             passed = not _reproduce_one(identifier, out or _folder(identifier, form), form, seed)
-    except (ValueError, TypeError, OSError) as error:
-        _refuse(str(error))
-    except KeyboardInterrupt:
-        _interrupted()
-    if not passed:
-        raise typer.Exit(Exit.FAILED_CHECK)
+        if not passed:
+            raise typer.Exit(Exit.FAILED_CHECK)
 
 
 def _folder(name: str, form: "Form") -> Path:
@@ -145,24 +145,34 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder for the result; resumes if interrupted.")],
 ) -> None:
     """Run the simulation that a configuration file describes."""
-    from sgdlimits import config as configuration
+    with _answering():
+        from sgdlimits import config as configuration
 
-    try:
         arguments = configuration.read(config)
         from sgdlimits.simulation.simulate import simulate
         from sgdlimits.statistics.reserved import is_error
 
         dataset = simulate(**arguments, out=out)
+        last = dataset.isel(time=-1)
+        typer.echo(f"{dataset.sizes['run']} runs to time {float(last['time']):g} -> {out}")
+        for name, variable in last.data_vars.items():
+            if variable.dims == ("run",) and name != "diverged" and not is_error(name):
+                values = variable.values
+                mean, spread = values.mean(), values.std()
+                typer.echo(f"  {name}: mean {mean:.6g}, standard deviation {spread:.3g}")
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Bad input and interrupts get one line and their exit status, whenever they come."""
+    try:
+        yield
     except (ValueError, TypeError, OSError) as error:
         _refuse(str(error))
-    except KeyboardInterrupt:
-        _interrupted()
-    last = dataset.isel(time=-1)
-    typer.echo(f"{dataset.sizes['run']} runs to time {float(last['time']):g} -> {out}")
-    for name, variable in last.data_vars.items():
-        if variable.dims == ("run",) and name != "diverged" and not is_error(name):
-            values = variable.values
-            typer.echo(f"  {name}: mean {values.mean():.6g}, standard deviation {values.std():.3g}")
+    except KeyboardInterrupt as error:
+        what = str(error) or "interrupted; what is done is kept, the same command resumes"
+        typer.echo(f"{what.partition('; the records')[0]}.", err=True)
+        raise typer.Exit(Exit.INTERRUPTED) from None
 
 
 def _refuse(message: str) -> NoReturn:
@@ -170,11 +180,10 @@ def _refuse(message: str) -> NoReturn:
     raise typer.Exit(Exit.BAD_INPUT)
 
 
-def _interrupted() -> NoReturn:
-    typer.echo("interrupted; what is done is kept, the same command resumes.", err=True)
-    raise typer.Exit(Exit.INTERRUPTED)
-
-
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that has no Greek letters should not end a computation.
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sgdlimits.simulation.places import path_of
+
 # Arguments of ``simulate`` that are numbers, strings or lists.
 _KEYS = ("engine", "dim", "time", "runs", "seed", "record", "first_run", "dtype", "literal", "dt")
 _TABLES = ("model", "algorithm", "initial")
@@ -23,12 +25,14 @@ def read(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not TOML, or a key is unknown, missing or of the wrong kind.
     """
-    path = Path(path)
+    path = path_of("config", path)
     if not path.exists():
         raise FileNotFoundError(f"config={str(path)!r}: no such file.")
+    if not path.is_file():
+        raise FileNotFoundError(f"config={str(path)!r}: expected a file, not a folder.")
     try:
-        table = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"config={str(path)!r} is not TOML: {error}.") from error
     return parse(table)
 

@@ -87,3 +87,12 @@ def test_solutions_do_not_depend_on_the_times_asked_for():
 def test_times_that_make_no_sense_are_refused(times, as_users_run):
     with pytest.raises(ValueError, match=r"times.*expected"):
         sl.effective_dynamics(sl.SpikedTensor()).solve(sl.SpikedStatistics(0.1, 1.0), times)
+
+
+def test_a_long_time_at_a_stable_point_is_integrated_on():
+    """A solver that may take 2^18 steps gave NaN: at rest its steps are of order one."""
+    model = sl.SpikedTensor(2, 1.5)
+    ds = sl.simulate(model, engine="ode", dim=100, time=1e6, runs=2, record=np.array([5e5]))
+    assert np.isnan(ds["diverged"]).all()
+    np.testing.assert_allclose(np.abs(ds["m"][:, 1:]), 0.5**0.5, atol=1e-7)
+    np.testing.assert_allclose(ds["r2"][:, 1:], 1.0, atol=1e-7)

@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import sgdlimits as sl
-from sgdlimits.simulation.store import PartialStore
+from sgdlimits.simulation.folder import PartialStore
+from sgdlimits.simulation.result import attributes
 
 _MODEL = sl.SpikedTensor()
 _OPTIONS = {"dim": 20, "time": 0.5, "runs": 3, "record": 3}
@@ -75,7 +76,11 @@ def test_any_dataset_can_be_saved(tmp_path):
 
 def test_a_run_leaves_inputs_and_result_and_nothing_else(tmp_path):
     dataset = sl.simulate(_MODEL, **_OPTIONS, out=tmp_path / "run")
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["result.zarr", "run.json"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        ".lock",
+        "result.zarr",
+        "run.json",
+    ]
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     assert stored == json.loads(dataset.attrs["config"])
 
@@ -86,12 +91,13 @@ def _config():
 
 def test_remains_of_a_killed_write_are_swept_up(tmp_path):
     folder = tmp_path / "run"
-    PartialStore.open(folder, _config())
+    with PartialStore.open(folder, _config()):
+        pass
     for place in (folder, folder / "parts"):
         (place / ".writing-000000000.zarr-abc" / "m").mkdir(parents=True)
-    store = PartialStore.open(folder, _config())
-    assert list(folder.rglob(".writing-*")) == []
-    assert not store.has(0)
+    with PartialStore.open(folder, _config()) as store:
+        assert list(folder.rglob(".writing-*")) == []
+        assert not store.rows().any()
     dataset = sl.simulate(_MODEL, **_OPTIONS, out=folder)
     assert dataset.sizes["run"] == 3
 
@@ -140,11 +146,14 @@ def test_a_kill_between_the_last_part_and_the_result_repeats_nothing(tmp_path, m
 
 
 def test_missing_parts_are_not_passed_over(tmp_path):
-    store = PartialStore.open(tmp_path / "run", {**_config(), "runs": 5})
-    store.write(0, sl.simulate(_MODEL, **_OPTIONS))
-    with pytest.raises(RuntimeError, match="do not make up the 5 runs"):
-        store.finish()
-    assert not store.complete
+    config = {**_config(), "runs": 5}
+    three = sl.simulate(_MODEL, **_OPTIONS).assign_attrs(attributes(config))
+    with PartialStore.open(tmp_path / "run", config) as store:
+        store.write(0, three)
+        assert store.rows().tolist() == [True, True, True, False, False]
+        with pytest.raises(RuntimeError, match="do not make up the 5 runs"):
+            store.finish()
+    assert store.finished is None
 
 
 def test_a_result_whose_inputs_file_was_swapped_is_refused(tmp_path):

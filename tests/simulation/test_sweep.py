@@ -1,9 +1,14 @@
 """Grids of parameters: joined by name, resumed from disk, sent to a cluster, refused early."""
 
+import os
+import signal
+import threading
+import time
+
 import numpy as np
 import pytest
 import xarray as xr
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import sgdlimits as sl
 
@@ -30,7 +35,7 @@ def test_an_interrupted_sweep_continues_from_its_folder(tmp_path):
 
     def stop_at_second(dataset):
         calls.append(dataset)
-        if len(calls) == 2:
+        if len(calls) == 3:  # the first is a trial of the shapes
             raise KeyboardInterrupt
         return _last(dataset)
 
@@ -64,7 +69,7 @@ def test_points_recorded_at_other_times_are_refused_with_the_remedy():
     assert ends["m"].shape == (2, 3)
 
 
-def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():
+def test_a_parameter_named_like_a_result_is_refused_before_the_first_point(monkeypatch):
     calls = []
 
     def arguments(m):
@@ -74,9 +79,34 @@ def test_a_parameter_named_like_a_result_is_refused_after_the_first_point():
         calls.append(dataset)
         return dataset
 
+    def work(*arguments):
+        raise AssertionError("a point was simulated")
+
+    monkeypatch.setattr(sl.engines.Chain, "plan", work)
     with pytest.raises(ValueError, match="grid: 'm' is already a name"):
         sl.sweep(arguments, {"m": [1, 2, 3]}, reduce=count)
-    assert len(calls) == 1
+    assert len(calls) == 1  # the trial of the shapes
+
+
+def test_a_reduction_that_asks_for_errors_is_not_tried_without_them():
+    """Only the result can tell whether there are any."""
+    with pytest.raises(KeyError, match="m_error"):
+        sl.sweep(_arguments, {"snr": [0.8]}, reduce=lambda ds: ds[["m_error"]])
+
+
+def test_the_last_of_many_points_is_checked_before_the_first(monkeypatch):
+    def work(*arguments):
+        raise AssertionError("a point was simulated")
+
+    monkeypatch.setattr(sl.engines.Chain, "plan", work)
+    with pytest.raises(ValueError, match=r"arguments\(snr=-1.0\): snr=-1.0: expected"):
+        sl.sweep(_arguments, {"snr": [0.8, 1.2, -1.0]})
+    with pytest.raises(ValueError, match=r"arguments\(time=0.001\): time=0.001: expected at least"):
+        sl.sweep(
+            lambda time: {**_arguments(1.0), "time": time},
+            {"time": [1.0, 0.001]},
+            reduce=lambda ds: ds.isel(time=-1, drop=True),
+        )
 
 
 def test_a_cluster_returns_the_same():
@@ -86,3 +116,60 @@ def test_a_cluster_returns_the_same():
     ) as client:
         sent = sl.sweep(_arguments, grid, reduce=_last, client=client)
     xr.testing.assert_equal(sent, sl.sweep(_arguments, grid, reduce=_last))
+
+
+def test_one_compilation_serves_the_whole_grid():
+    from jax import monitoring
+
+    compiled = []
+
+    def listen(event, duration, **details):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(duration)
+
+    options = {"dim": 23, "time": 0.5, "runs": 3, "record": 3}
+    sl.simulate(sl.SpikedTensor(2, 0.7), sl.OnlineSGD(step=0.5), **options)
+    monitoring.register_event_duration_secs_listener(listen)
+    try:
+        sl.sweep(
+            lambda snr, step: {
+                "model": sl.SpikedTensor(2, snr),
+                "sgd": sl.OnlineSGD(step=step),
+                **options,
+            },
+            {"snr": [0.8, 1.2, 1.6], "step": [0.5, 0.3]},
+            reduce=lambda ds: ds.isel(time=-1, drop=True),
+        )
+        within = len(compiled)
+        sl.simulate(
+            sl.SpikedTensor(3, 0.7), sl.OnlineSGD(step=0.1), **options
+        )  # another order is another program
+        assert len(compiled) > within
+    finally:
+        monitoring.clear_event_listeners()
+    assert within == 0
+
+
+def _slowly(dataset):
+    time.sleep(0.3)
+    return _last(dataset)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(tmp_path):
+    """Real processes: one is killed while points are out, and its points go to another."""
+    grid = {"snr": [0.8, 1.0, 1.2, 1.4]}
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        killer = threading.Timer(2.0, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        sent = sl.sweep(_arguments, grid, reduce=_slowly, out=tmp_path, client=client)
+        killer.join()
+        assert victim not in client.run(os.getpid).values()
+    before = {folder.name: folder.stat().st_mtime_ns for folder in tmp_path.iterdir()}
+    again = sl.sweep(_arguments, grid, reduce=_last, out=tmp_path)
+    assert {folder.name: folder.stat().st_mtime_ns for folder in tmp_path.iterdir()} == before
+    xr.testing.assert_equal(sent, again)

@@ -1,5 +1,6 @@
 """The algorithm: online SGD, its batches, its schedule and its update rule."""
 
+from dataclasses import fields
 from typing import Any
 
 import equinox as eqx
@@ -9,6 +10,17 @@ from sgdlimits.algorithms.rules.base import AbstractRule
 from sgdlimits.algorithms.rules.plain import Plain
 from sgdlimits.algorithms.schedules import Schedule, check_schedule
 from sgdlimits.provenance import left_out
+
+_STEP = "the learning rate is step / dim: give step"
+_RULES = "see sgdlimits.rules: give rule"
+#: What it is called elsewhere.
+_WORDS = {
+    **dict.fromkeys(("lr", "learning_rate", "eta", "step_size", "gamma", "delta"), _STEP),
+    **dict.fromkeys(("momentum", "nesterov", "clip", "dampening", "optimizer"), _RULES),
+    **dict.fromkeys(("batch_size", "minibatch", "mini_batch"), "give batch"),
+    "weight_decay": "give ridge to the model",
+    **dict.fromkeys(("lr_schedule", "scheduler", "decay"), "give schedule"),
+}
 
 
 class OnlineSGD(eqx.Module):
@@ -48,6 +60,11 @@ class OnlineSGD(eqx.Module):
     )
     spherical: bool = eqx.field(static=True, default=False)
     second_layer_rate: float = eqx.field(converter=_validate.as_float, default=1.0)
+
+    def __new__(cls, *arguments: Any, **words: Any) -> "OnlineSGD":
+        """Refuse words of other libraries with those of this one."""
+        _validate.check_words("OnlineSGD", words, [f.name for f in fields(cls)], _WORDS)
+        return super().__new__(cls)
 
     def __check_init__(self) -> None:
         _validate.positive("step", self.step)

@@ -129,8 +129,8 @@ def piecewise(times: Sequence[float], values: Sequence[float]) -> Piecewise:
     Raises:
         TypeError, ValueError: for lists that do not fit.
     """
-    jumps = [_validate.nonnegative("times", time) for time in times]
-    levels = [_validate.nonnegative("values", value) for value in values]
+    jumps = [_validate.nonnegative("times", time) for time in _validate.listed("times", times)]
+    levels = [_validate.nonnegative("values", x) for x in _validate.listed("values", values)]
     if len(levels) != len(jumps) + 1:
         raise ValueError(
             f"values={list(values)!r}: expected one more than the {len(jumps)} times, one a piece."

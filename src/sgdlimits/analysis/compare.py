@@ -169,6 +169,11 @@ def compare(
             or "run" not in dataset.dims
         ):
             raise TypeError(f"{name}={dataset!r}: expected a result of simulate.")
+    models = [x.attrs.get("model") for x in (simulation, theory)]
+    if None not in models and models[0] != models[1]:
+        raise ValueError(
+            f"theory: it is of another model than the simulation, {models[1]} and {models[0]}."
+        )
     times = simulation["time"].values
     if len(times) != theory.sizes["time"] or not np.allclose(times, theory["time"].values):
         raise ValueError("theory: recorded at other times than the simulation; use one record.")
@@ -218,6 +223,7 @@ def convergence_rate(comparisons: Sequence[Comparison]) -> Rate:
         TypeError: for anything but results of ``compare``.
         ValueError: with fewer than two dims.
     """
+    comparisons = _validate.listed("comparisons", comparisons)
     if not all(isinstance(c, Comparison) for c in comparisons):
         raise TypeError(f"comparisons={comparisons!r}: expected results of compare.")
     dims = np.array([c.dim for c in comparisons], dtype=float)
@@ -238,8 +244,9 @@ def _shared(one: xr.Dataset, other: xr.Dataset, names: Sequence[str] | None) -> 
     usable = [str(n) for n in one.data_vars
               if n in other and {"run", "time"} <= set(one[n].dims)
               and not is_error(n)]  # fmt: skip
-    wanted = usable if names is None else [names] if isinstance(names, str) else list(names)
-    unknown = set(wanted) - set(usable)
+    listed = [names] if isinstance(names, str) else names
+    wanted = usable if listed is None else _validate.listed("statistics", listed)
+    unknown = {name for name in wanted if name not in usable}
     if unknown or not wanted:
         raise ValueError(f"statistics={wanted!r}: expected names among {', '.join(usable)}.")
     for name in wanted:

@@ -73,9 +73,9 @@ class EscapeLaw(eqx.Module):
 
         Status: asymptotic.
         """
-        total = 0.0
+        time, total = _validate.between("time", time, -math.inf, math.inf), 0.0
         for constant in (self.constant, self.constant_below):
-            log_z = self.rate * (constant - np.asarray(time)) + 0.5 * math.log(self.dim)
+            log_z = self.rate * (constant - time) + 0.5 * math.log(self.dim)
             with np.errstate(over="ignore"):  # long before: probability 0
                 total = total + stats.norm.sf(np.exp(log_z) / self.spread)
         return total
@@ -86,8 +86,9 @@ class EscapeLaw(eqx.Module):
 
         Status: asymptotic.
         """
+        probability = _validate.between("probability", probability, 0, 1)
         if self.constant == self.constant_below:
-            return self._passed(self.constant, np.asarray(probability))
+            return self._passed(self.constant, probability)[()]
         return np.vectorize(self._quantile, otypes=[float])(probability)[()]
 
     def _quantile(self, probability: float) -> float:
@@ -134,6 +135,13 @@ def escape_law(
         ValueError: if the saddle is not unstable along the statistic, or the ODE never reaches
             the level.
     """
+    if not isinstance(dynamics, EffectiveDynamics):
+        raise TypeError(f"dynamics={dynamics!r}: expected effective_dynamics(...).")
+    with _validate.renamed("statistics", "saddle"):
+        dynamics.process.check_state(saddle)
+    if start is not None:
+        with _validate.renamed("statistics", "start"):
+            dynamics.process.check_state(start)
     level = _validate.positive("level", level)
     dim = _validate.integer("dim", dim, 1)
     variance = _validate.nonnegative("variance", variance)

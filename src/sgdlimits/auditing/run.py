@@ -13,7 +13,7 @@ import xarray as xr
 from jaxtyping import Array
 from scipy import stats
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.auditing.closure import QUANTITIES, spreads
@@ -21,7 +21,7 @@ from sgdlimits.auditing.estimates import Estimates, estimate
 from sgdlimits.auditing.points import Scene, fibre_points, random_fibres
 from sgdlimits.auditing.powers import Power, fit_power
 from sgdlimits.auditing.report import AuditReport, Condition, FormulaCheck
-from sgdlimits.auditing.suggestions import Candidate, suggest
+from sgdlimits.auditing.suggestions import Candidate, check_candidates, suggest
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import check_seed
@@ -94,9 +94,11 @@ def audit(
     sizes = _check_dims(model, dims)
     scaling = _validate.positive("scaling", scaling)
     fibres, looks = _validate.integer("fibres", fibres, 1), _looks(points, samples)
-    level, seed = _validate.positive("level", level), check_seed(seed)
-    if level >= 1:
-        raise ValueError(f"level={level!r}: expected a probability below 1.")
+    level, seed = _validate.probability("level", level), check_seed(seed)
+    _validate.boolean("coordinates", coordinates)
+    check_candidates(candidates, model)
+    for each in looks:
+        _check_size(model, max(sizes), fibres, *each)
     chosen = _chosen(model, without)
     everything = np.array(model.template.names)
     names = tuple(everything[list(chosen)].tolist())
@@ -174,6 +176,15 @@ def _check_dims(model: AbstractModel, dims: Sequence[int]) -> list[int]:
     return result
 
 
+def _check_size(model: AbstractModel, dim: int, fibres: int, points: int, samples: int) -> None:
+    """Raise ValueError if points and samples would not fit, or take for ever."""
+    one = 8.0 * model.template.vector.size
+    _resources.check_count("points", points, lambda points: points * fibres * (8.0 * dim + one))
+    _resources.check_count("samples", samples, lambda samples: samples * (8.0 * dim + one))
+    work = float(points) * samples * fibres
+    _resources.check_steps(f"points={points}, samples={samples}", work, "lower them")
+
+
 def _looks(points: int | None, samples: int | None) -> tuple[tuple[int, int], ...]:
     """Points and samples of one look after the other; those of the caller once."""
     if points is None and samples is None:
@@ -190,11 +201,12 @@ def _undecided(report: AuditReport) -> bool:
 
 def _chosen(model: AbstractModel, without: Sequence[str]) -> tuple[int, ...]:
     names = model.template.names
-    if isinstance(without, str):
-        without = (without,)
-    unknown = set(without) - set(names)
+    without = _validate.listed("without", [without] if isinstance(without, str) else without)
+    unknown = {name for name in without if name not in names}
     if unknown:
-        raise ValueError(f"without={sorted(unknown)!r}: expected names among {', '.join(names)}.")
+        raise ValueError(
+            f"without={sorted(map(str, unknown))!r}: expected names among {', '.join(names)}."
+        )
     chosen = tuple(i for i, name in enumerate(names) if name not in without)
     if not chosen:
         raise ValueError("without: leaves no statistic.")

@@ -10,6 +10,7 @@ from jaxtyping import Array, PyTree
 from scipy import stats
 
 from sgdlimits.auditing.points import Scene, parameter_rows
+from sgdlimits.models.base import AbstractModel
 
 #: Parameters to a scalar.
 Candidate = Callable[[PyTree], Array]
@@ -24,6 +25,22 @@ class Suggestion(NamedTuple):
     candidate: str
     explained: float  # share of the spread within fibres, beside the candidates before it
     p: float  # corrected for the number of candidates
+
+
+def check_candidates(given: object, model: AbstractModel) -> None:
+    """Raise TypeError or ValueError unless they are named functions, none a statistic's name."""
+    if given is None:
+        return
+    if not isinstance(given, Mapping):
+        raise TypeError(f"candidates={given!r}: expected a dict of names and functions.")
+    for name, candidate in given.items():
+        if not isinstance(name, str) or not callable(candidate):
+            raise TypeError(
+                f"candidates[{name!r}]={candidate!r}: expected a name and a function of the "
+                "parameters."
+            )
+        if name in model.template.names:
+            raise ValueError(f"candidates[{name!r}]: a statistic has that name; choose another.")
 
 
 def candidates(scene: Scene, given: Mapping[str, Candidate]) -> dict[str, Candidate]:

@@ -36,8 +36,8 @@ def plateau_excess(
         ValueError: if shapes disagree or a norm is negative.
     """
     step, noise = _validate.positive("step", step), _validate.nonnegative("noise", noise)
-    q = np.atleast_1d(np.asarray(norms, dtype=float))
-    a = np.ones(len(q)) if second_layer is None else np.asarray(second_layer, dtype=float)
+    q = np.atleast_1d(_validate.reals("norms", norms))
+    a = np.ones(len(q)) if second_layer is None else _validate.finite("second_layer", second_layer)
     if q.ndim != 1 or (q < 0).any() or not np.isfinite(q).all():
         raise ValueError(f"norms={norms!r}: expected a list of numbers that are at least 0.")
     if a.shape != q.shape:

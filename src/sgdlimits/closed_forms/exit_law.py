@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits import _validate
+
 
 @dataclass(frozen=True)
 class ExitLaw:
@@ -30,7 +32,9 @@ class ExitLaw:
 
     def cdf(self, time: Any) -> Any:
         """P(T <= time), of the shape of ``time``."""
-        return np.searchsorted(self.times, time, side="right") / len(self.times)
+        return np.searchsorted(
+            self.times, _validate.between("time", time, -np.inf, np.inf), side="right"
+        ) / len(self.times)
 
     def quantile(self, probability: Any) -> Any:
         """Inverse of ``cdf``, of the shape of ``probability``, to about 1/points in probability.
@@ -38,9 +42,7 @@ class ExitLaw:
         Raises:
             ValueError: unless all are between 0 and 1.
         """
-        wanted = np.asarray(probability, dtype=float)
-        if not ((wanted >= 0) & (wanted <= 1)).all():
-            raise ValueError(f"probability={probability!r}: expected numbers between 0 and 1.")
+        wanted = _validate.between("probability", probability, 0, 1)
         finite = self.times[np.isfinite(self.times)]
         if len(finite) == 0:
             return np.full(wanted.shape, np.inf)[()]

@@ -68,10 +68,13 @@ def _new(component: tuple[int, ...], seen: set[int]) -> int:
 
 
 def _check(components: Iterable[Component]) -> list[tuple[int, ...]]:
-    listed = [tuple(component) for component in components]
     if isinstance(components, str):
         raise TypeError(f"components={components!r}: expected tuples with a degree a coordinate.")
+    given = _validate.listed("components", components)
+    listed = [tuple(_validate.listed("components", component)) for component in given]
     for component in listed:
+        if not component:
+            raise ValueError(f"components={listed!r}: expected a degree for each coordinate.")
         if len(component) != len(listed[0]):
             raise ValueError(
                 f"components={listed!r}: expected one degree per coordinate in each, all of the "

@@ -144,6 +144,11 @@ class Mediocrity:
         overlap = _validate.positive("overlap", overlap)
         alignment = _validate.nonnegative("alignment", alignment)
         dim, drop = _check(dim, drop)
+        most = self.width * dim
+        if overlap > most:
+            raise ValueError(
+                f"overlap={overlap!r}: rows of norm 1 have at most width * dim = {most}."
+            )
         if self.overlap_rate <= 0:
             return math.inf
         gain = self._gain(overlap, alignment, dim, drop)
@@ -280,6 +285,7 @@ class Mediocrity:
 
     def steps(self, time: float, dim: int) -> float:
         """Number of SGD steps (samples) in a time: time * dim / step."""
+        time = _validate.nonnegative("time", time)
         return time * _validate.integer("dim", dim, 1) / self.step
 
 

@@ -53,7 +53,7 @@ def excess_risk(m, q, rho: float = 1.0):
 
     Status: exact.
     """
-    m, q = np.asarray(m, dtype=float), np.asarray(q, dtype=float)
+    m, q = _validate.finite("m", m), _validate.finite("q", q)
     return (3 * rho**2 + 3 * q**2 - 4 * m**2 - 2 * rho * q) / 2
 
 
@@ -63,7 +63,7 @@ def hessian(w: np.ndarray, teacher: np.ndarray) -> np.ndarray:
 
     Status: exact.
     """
-    w, teacher = np.asarray(w, dtype=float), np.asarray(teacher, dtype=float)
+    w, teacher = _validate.finite("w", w), _validate.finite("teacher", teacher)
     flat = (3 * w @ w - teacher @ teacher) * np.eye(len(w))
     return 2 * (flat + 6 * np.outer(w, w) - 2 * np.outer(teacher, teacher))
 
@@ -77,7 +77,7 @@ def spherical_hessian(w: np.ndarray, teacher: np.ndarray) -> np.ndarray:
 
     Status: exact.
     """
-    w, teacher = np.asarray(w, dtype=float), np.asarray(teacher, dtype=float)
+    w, teacher = _validate.finite("w", w), _validate.finite("teacher", teacher)
     m = float(w @ teacher)
     out = teacher - m * w
     return 4 * (m**2 * (np.eye(len(w)) - np.outer(w, w)) - np.outer(out, out))

@@ -15,6 +15,8 @@ from sgdlimits.closed_forms.exit_time_1d import mean_exit_time, mean_passage_tim
 from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity, largest_step
 from sgdlimits.formulas import formula
 
+_ROUNDING = 1e-9  # of overlaps on the sphere
+
 
 @dataclass(frozen=True)
 class OneNeuron:
@@ -58,7 +60,7 @@ class OneNeuron:
 
         Status: asymptotic.
         """
-        m = np.asarray(m, dtype=float)
+        m = _validate.between("m", m, -1 - _ROUNDING, 1 + _ROUNDING)
         return m * (self.rate - self._cubic * m * m)
 
     @formula("asymptotic", "Arnaboldi et al. (2023), (11), (34), (55) corrected")
@@ -70,7 +72,7 @@ class OneNeuron:
 
         Status: asymptotic.
         """
-        m2 = np.square(np.asarray(m, dtype=float))
+        m2 = np.square(_validate.between("m", m, -1 - _ROUNDING, 1 + _ROUNDING))
         g, noise, rest = self.step, self.noise, 1 - m2
         of_m = 4 * rest * (noise + 4 * rest * (3 + 5 * m2))
         mixed = -128 * g * m2 * rest * (noise + 21 * rest)
@@ -111,10 +113,12 @@ class OneNeuron:
 
         Args:
             start: m0, between -1 and 1.
-            times: any shape, at least 0.
+            times: any shape, at least 0, not decreasing along the last axis.
         """
         start = _overlap("start", start)
-        times = np.asarray(times, dtype=float)
+        times = _validate.between("times", times, 0, math.inf)
+        if (np.diff(np.atleast_1d(times)) < 0).any():
+            raise ValueError(f"times={times}: expected times that do not decrease.")
         rate = self.rate
         # Both sides of the fraction over the larger of 1 and E, so that neither overflows.
         small = np.exp(-2 * abs(rate) * times)

@@ -19,6 +19,8 @@ from sgdlimits.formulas import formula
 
 _EDGE = -0.999  # where an overlap of odd exponent is reflected: its noise vanishes at -1
 
+_ROUNDING = 1e-9  # of overlaps on the sphere
+
 
 @dataclass(frozen=True)
 class SingleIndexSphere:
@@ -74,7 +76,7 @@ class SingleIndexSphere:
 
         Status: asymptotic.
         """
-        m = np.asarray(m, dtype=float)
+        m = _validate.between("m", m, -1 - _ROUNDING, 1 + _ROUNDING)
         both = hermite_series.products(self.student, self.teacher)
         return (1 - m * m) * np.polynomial.polynomial.polyval(m, both[1:] * np.arange(1, len(both)))
 
@@ -84,7 +86,7 @@ class SingleIndexSphere:
 
         Status: asymptotic.
         """
-        m = np.asarray(m, dtype=float)
+        m = _validate.between("m", m, -1 - _ROUNDING, 1 + _ROUNDING)
         return self.population_drift(m) - self.step / 2 * m * self.gradient_power(m)
 
     @formula("exact", "Gauss-Hermite quadrature of polynomials")
@@ -117,7 +119,7 @@ class SingleIndexSphere:
 
     def _expectation(self, m: Any, function) -> Any:
         """E[function(s* - m s, sigma'(s), sigma*(s*) - sigma(s), m)], of the shape of ``m``."""
-        m = np.asarray(m, dtype=float)
+        m = _validate.between("m", m, -1 - _ROUNDING, 1 + _ROUNDING)
         # At most the fourth power of sigma' times the residual: degree 8 D in each variable.
         nodes = 4 * max(len(self.student), len(self.teacher))
         x, w = np.polynomial.hermite_e.hermegauss(nodes)
@@ -270,6 +272,7 @@ class SingleIndexSphere:
 
     def steps(self, time: float, dim: int) -> float:
         """Number of SGD steps (samples) in a time: time * dim / step."""
+        time = _validate.nonnegative("time", time)
         return time * _validate.integer("dim", dim, 1) / self.step
 
     def _saddle_time(self, dim: int, level: float) -> float:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import integrate
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.expectations import hermite_series
 from sgdlimits.formulas import formula
 
@@ -94,12 +94,14 @@ def two_time_scales(
     phi = np.array(hermite_series.coefficients("teacher", teacher))
     ratio, time = _validate.positive("ratio", ratio), _validate.positive("time", time)
     record = _validate.integer("record", record, 2)
+    rtol = _validate.positive("rtol", rtol)
+    _resources.check_count("record", record, lambda record: 400.0 * record)
     degrees = np.arange(max(len(sigma), len(phi)))
     sigma = np.pad(sigma, (0, len(degrees) - len(sigma)))
     phi = np.pad(phi, (0, len(degrees) - len(phi)))
-    a0 = np.atleast_1d(np.asarray(second_layer, dtype=float))
-    s0 = np.zeros_like(a0) if overlaps is None else np.asarray(overlaps, dtype=float)
-    if a0.ndim != 1 or s0.shape != a0.shape or not np.isfinite([a0, s0]).all():
+    a0 = np.atleast_1d(_validate.reals("second_layer", second_layer))
+    s0 = np.zeros_like(a0) if overlaps is None else _validate.reals("overlaps", overlaps)
+    if a0.ndim != 1 or a0.size == 0 or s0.shape != a0.shape or not np.isfinite([a0, s0]).all():
         raise ValueError(
             f"second_layer, overlaps: shapes {a0.shape}, {s0.shape}; expected finite numbers, one "
             "of each per neuron."

@@ -20,14 +20,14 @@ MixtureLabel = Callable[[Array, Array, Array], Array]
 
 
 def _matrix(name: str, value: object) -> Matrix:
-    array = np.asarray(value, dtype=float)
+    array = _validate.reals(name, value)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise ValueError(f"{name}: expected a finite matrix, got shape {array.shape}.")
     return tuple(tuple(float(x) for x in row) for row in array)
 
 
 def _row(name: str, value: object, allow_infinite: bool = False) -> tuple[float, ...]:
-    array = np.atleast_1d(np.asarray(value, dtype=float))
+    array = np.atleast_1d(_validate.reals(name, value))
     bad = np.isnan(array) if allow_infinite else ~np.isfinite(array)
     if array.ndim != 1 or bad.any():
         raise ValueError(f"{name}: expected a list of numbers, got {value!r}.")
@@ -35,7 +35,9 @@ def _row(name: str, value: object, allow_infinite: bool = False) -> tuple[float,
 
 
 def _table(labels: ArrayLike) -> Matrix:
-    table = np.asarray(labels, dtype=float)
+    table = _validate.reals("labels", labels)
+    if table.size == 0:
+        raise ValueError(f"labels={labels!r}: expected one for each class.")
     return _matrix("labels", table[:, None] if table.ndim == 1 else table)
 
 
@@ -98,10 +100,10 @@ class GaussianMixture(AbstractDataLaw):
         if not callable(self.labels) and len(self.labels) != classes:
             raise ValueError(f"labels: expected one per class ({classes}), got {len(self.labels)}.")
         p = np.array(self.probabilities)
-        if p.shape != (classes,) or (p < 0).any() or not math.isclose(p.sum(), 1, abs_tol=1e-9):
+        if p.shape != (classes,) or (p <= 0).any() or not math.isclose(p.sum(), 1, abs_tol=1e-9):
             raise ValueError(
-                f"probabilities={self.probabilities!r}: expected {classes} numbers, at least 0, "
-                "that sum to 1."
+                f"probabilities={self.probabilities!r}: expected {classes} numbers above 0 "
+                "that sum to 1; leave out classes that do not occur."
             )
         if len(self.snr) != classes:
             raise ValueError(f"snr: expected one number, or one per class, got {len(self.snr)}.")

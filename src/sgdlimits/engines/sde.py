@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
@@ -26,7 +26,6 @@ from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
 LONGEST_DEFAULT_STEP = 1e-3
-_MOST_STEPS = 2**40  # a microsecond each is two weeks; and below rounding times would stand still
 
 
 class DiffusionPath(AbstractPath):
@@ -154,11 +153,8 @@ def prepare_diffusion(
 
 def check_step(dt: float, time: float) -> None:
     """Raise ValueError for a step that would not advance time, or not within a life."""
-    if not time / dt <= _MOST_STEPS:
-        raise ValueError(
-            f"dt={dt!r}: {time / dt:.3g} steps to time {time:.6g}, expected at most "
-            f"{_MOST_STEPS:.3g}; take a longer dt."
-        )
+    # And below rounding times would stand still.
+    _resources.check_steps(f"dt={dt!r}", time / dt, "take a longer dt", f" to time {time:.6g}")
 
 
 def _counts(times: np.ndarray, dt: float) -> np.ndarray:

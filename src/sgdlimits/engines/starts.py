@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sgdlimits import _validate
 from sgdlimits.process.initial import draw_initial
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -26,7 +27,8 @@ def start(
     if not isinstance(given, process.statistics_class):
         name, model = process.statistics_class.__name__, type(process.model).__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {model} from.")
-    process.check_state(given)
+    with _validate.renamed("statistics", "initial"):
+        process.check_state(given)
     return broadcast(given, len(numbers))
 
 

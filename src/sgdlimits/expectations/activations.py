@@ -1,6 +1,7 @@
 """Activations with what their Gaussian expectations need: derivatives, kinks, degree."""
 
 import math
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -163,6 +164,7 @@ class Activation(AbstractActivation):
         if not callable(function):
             raise TypeError(f"function={function!r}: expected a function of one variable.")
         try:
+            weakref.ref(function)  # which JAX keeps; it does not survive that there is none
             shape = jax.eval_shape(function, jax.ShapeDtypeStruct((2,), float)).shape
         except Exception as error:
             raise ValueError(
@@ -172,7 +174,7 @@ class Activation(AbstractActivation):
         if shape != (2,):
             raise ValueError(f"function={function!r}: turns shape (2,) into {shape}.")
         self.function = function
-        self.at = tuple(_validate.number("kinks", kink) for kink in kinks)
+        self.at = tuple(_validate.number("kinks", x) for x in _validate.listed("kinks", kinks))
 
     def __call__(self, s: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The function."""
@@ -219,7 +221,8 @@ def as_activation(name: str, value: object) -> AbstractActivation:
             f"{name}={value!r}: expected {', '.join(map(repr, _NAMED))}, Hermite, Polynomial, "
             "Activation or a function of one variable."
         )
-    return Activation(cast(Elementwise, value))
+    with _validate.renamed("function", name):
+        return Activation(cast(Elementwise, value))
 
 
 def hermite_coefficients(activation: AbstractActivation, count: int) -> np.ndarray:
@@ -243,7 +246,7 @@ def _horner(coefficients: tuple[float, ...], s: Array) -> Array:
 
 
 def _row(name: str, value: Sequence[float]) -> tuple[float, ...]:
-    array = np.asarray(value, dtype=float)
+    array = _validate.reals(name, value)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name}={value!r}: expected a list of finite numbers.")
     return tuple(float(x) for x in array)

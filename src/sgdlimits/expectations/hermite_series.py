@@ -13,7 +13,7 @@ from sgdlimits import _validate
 def coefficients(name: str, values: Sequence[float]) -> tuple[float, ...]:
     """``values`` as floats without trailing zeros, or raise, by name."""
     try:
-        array = np.atleast_1d(np.asarray(values, dtype=float))
+        array = np.atleast_1d(_validate.reals(name, values))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name}={values!r}: expected Hermite coefficients, a list of numbers from degree 0."

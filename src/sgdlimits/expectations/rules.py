@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.expectations.sobol import sobol_normals, sobol_points
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
 
@@ -29,6 +29,8 @@ _Z_MAX = 8.0  # a kink further out than this carries a weight below rounding
 
 #: Values (components, nodes) of an integrand at nodes (dim, nodes).
 Look = Callable[[Array], Array]
+
+_MOST_GRID, _MOST_GRID_DIM, _MOST_ORDER = 10**8, 26, 1000  # of Gauss nodes
 
 
 class Nodes(NamedTuple):
@@ -164,8 +166,12 @@ class QuasiMonteCarlo(AbstractRule):
         self.dim = _validate.integer("dim", dim, 1)
         self.log2_nodes = _validate.integer("log2_nodes", log2_nodes, 0, 30)
         self.replicates = _validate.integer("replicates", replicates, 1)
+        nodes = 8.0 * self.dim * 2**self.log2_nodes
+        _resources.check_count("replicates", self.replicates, lambda n: nodes * n)
         self.seed = _validate.integer("seed", seed, 0)
-        self.heavy = tuple(_validate.integer("heavy", i, 0, dim - 1) for i in heavy)
+        self.heavy = tuple(
+            _validate.integer("heavy", i, 0, dim - 1) for i in _validate.listed("heavy", heavy)
+        )
         default = dim <= _MOST_SPLIT and not self.heavy
         self.split = default if split is None else _validate.boolean("split", split)
 
@@ -328,6 +334,11 @@ class TruncatedGauss(AbstractRule):
                 raise ValueError(f"order={order!r}: expected {dim} numbers, one a coordinate.")
         else:
             self.order = _validate.integer("order", order, 1)
+        if self.dim > _MOST_GRID_DIM or max(self.orders) > _MOST_ORDER or self.count > _MOST_GRID:
+            raise ValueError(
+                f"dim={dim!r}, order={order!r}: a grid of (2 order)^dim nodes, expected at most "
+                f"{_MOST_GRID:.3g} and orders up to {_MOST_ORDER}; use QuasiMonteCarlo."
+            )
 
     @property
     def count(self) -> int:

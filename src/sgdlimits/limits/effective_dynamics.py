@@ -135,7 +135,10 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
     def _each(self, method: Callable[..., PyTree], u: S, *arguments: Any) -> PyTree:
         """A method of the process over all batch axes of ``u``, as one compiled program."""
-        arguments = tuple(jnp.asarray(x, float) for x in arguments)
+        arguments = tuple(
+            x if isinstance(x, jax.Array) else jnp.asarray(_validate.nonnegative("time", x))
+            for x in arguments
+        )
         if is_traced(u):  # inside jit or vmap there are no values to check
             return _over_batch(dynamic(self.process), method, u, arguments, checked=False)[0]
         self.process.check_state(u)
@@ -254,6 +257,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
         """
+        tolerance = _validate.positive("tolerance", tolerance)
         self._check_autonomous("linearise")
         self.process.check_state(u_star)
         if u_star.batch_shape != ():

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import equinox as eqx
 import numpy as np
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.limits import fixed_point_search, stability
 from sgdlimits.limits.vector_field import check_jacobian
 from sgdlimits.process.process import Process
@@ -64,6 +64,8 @@ def find(process: Process[S], method: str, starts: int, seed: int) -> list[Fixed
     """``EffectiveDynamics.fixed_points``."""
     _validate.one_of("method", method, _METHODS)
     starts = _validate.integer("starts", starts, 1)
+    size = 64.0 * process.template.vector.size
+    _resources.check_count("starts", starts, lambda starts: size * starts)
     seed = _validate.integer("seed", seed, 0)
     known = None if method == "search" else process.known_fixed_points()
     if known is None and method == "formula":

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
 from sgdlimits.limits.vector_field import drift_vector
@@ -25,6 +26,9 @@ _SMOOTH = (1e-9, 1e-11)
 _ROUGH = (1e-5, 1e-7)
 _SAMPLED = (1e-6, 1e-8)  # smooth, and known to four digits
 _MOST_STEPS = 2**18
+# A time in which so many steps can be used up by standing still, at rates up to a thousand or so.
+_LONG = 2**18 * 1e-3
+_LEAST_SHARE = 1 / 256  # of the time, that so many steps must get through
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
@@ -36,7 +40,7 @@ def default_tolerances(model: AbstractModel) -> tuple[float, float]:
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return ``times`` as a float array, or raise unless finite, >= 0 and increasing."""
-    result = np.atleast_1d(np.asarray(times, dtype=float))
+    result = np.atleast_1d(_validate.reals("times", times))
     if result.ndim != 1 or result.size == 0:
         raise ValueError(f"times has shape {result.shape}: expected a non-empty list of times.")
     if not np.isfinite(result).all() or result[0] < 0 or (np.diff(result) <= 0).any():
@@ -87,6 +91,87 @@ def solve_vectors(
     return jax.vmap(one, out_axes=1)(y0)
 
 
+def carry_on(
+    process: Process,
+    y0: Float[np.ndarray, "runs statistics"],
+    times: np.ndarray,
+    tolerances: tuple[float, float],
+    path: Float[np.ndarray, "times runs statistics"],
+) -> None:
+    """Complete ``path`` where a long time took more steps than the solver may at once.
+
+    At a stable point steps are as long as stability lets them, so that time alone uses them up. It
+    goes on piece by piece; a solution that blows up does not get through the first, and stays NaN.
+    """
+    runs, end = np.arange(len(y0)), float(times[-1])
+    good = np.isfinite(path).all(-1).cumprod(0).sum(0)  # times that are done
+    last = np.maximum(good - 1, 0)
+    begin = np.where(good > 0, times[last], 0.0)
+    y = np.where((good > 0)[:, None], path[last, runs], y0)
+    piece = np.full(len(y0), end * _LEAST_SHARE)
+    left = (good < len(times)) & (end - begin > _LONG) & np.isfinite(y).all(-1)
+    while left.any():
+        until = np.where(left, np.minimum(begin + piece, end), begin)
+        found = _piece(dynamic(process), y, begin, until, times, *tolerances)
+        part, state = (np.asarray(x) for x in found)
+        through = left & np.isfinite(state).all(-1)
+        for run in np.flatnonzero(through):
+            passed = (times > begin[run]) & (times <= until[run])
+            path[passed, run] = part[run, passed]
+        begin, y = np.where(through, until, begin), np.where(through[:, None], state, y)
+        resting = through & (begin < end) & _rest(process, y, tolerances)
+        for run in np.flatnonzero(resting):
+            path[times > begin[run], run] = y[run]
+        left &= ~resting
+        piece = np.where(through, 2 * piece, piece / 2)
+        left &= (begin < end) & (piece >= end * _LEAST_SHARE)
+
+
+def _rest(process: Process, y: np.ndarray, tolerances: tuple[float, float]) -> np.ndarray:
+    """Which states are at a stable fixed point, to the tolerances: they will not move any more."""
+    if not process.autonomous:
+        return np.zeros(len(y), dtype=bool)
+    drift, slopes = (np.asarray(x) for x in _linearised(dynamic(process), jnp.asarray(y)))
+    known = np.isfinite(drift).all(-1) & np.isfinite(slopes).all((-1, -2))
+    rate = np.full(len(y), np.inf)
+    rate[known] = np.linalg.eigvals(slopes[known]).real.max(-1)
+    allowed = tolerances[1] + tolerances[0] * np.linalg.norm(y, axis=-1)
+    return (rate < 0) & (np.linalg.norm(drift, axis=-1) <= -rate * allowed)
+
+
+@eqx.filter_jit
+def _linearised(process: Process, y: Float[Array, "batch statistics"]) -> tuple[Array, Array]:
+    """Drift and its Jacobian."""
+
+    def one(y: Array) -> tuple[Array, Array]:
+        return drift_vector(process, y), jax.jacfwd(lambda y: drift_vector(process, y))(y)
+
+    return jax.vmap(one)(y)
+
+
+@eqx.filter_jit
+def _piece(
+    process: Process,
+    y0: Float[Array, "batch statistics"],
+    begin: Float[Array, " batch"],
+    until: Float[Array, " batch"],
+    times: Float[Array, " times"],
+    rtol: Array | float,
+    atol: Array | float,
+) -> tuple[Float[Array, "batch times statistics"], Float[Array, "batch statistics"]]:
+    """From each state at its time until another: at the times between, and at the end."""
+
+    def one(y: Array, start: Array, end: Array) -> tuple[Array, Array]:
+        end = jnp.maximum(end, start + _SMALLEST_STEP)
+        inside = jnp.clip(times, start, end) - start
+        field = lambda t, y: drift_vector(process, y, start + t)  # noqa: E731
+        wanted = jnp.append(inside, end - start)
+        path = integrate(field, y, wanted, rtol, atol)
+        return path[:-1], path[-1]
+
+    return jax.vmap(one)(y0, begin, until)
+
+
 def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:
     """``EffectiveDynamics.solve`` after its arguments are checked."""
     y0 = u0.vector
@@ -114,9 +199,10 @@ def solve_adequately(
     """
     found, left = [], np.arange(len(start.vector))
     while True:
-        path = np.asarray(
+        path = np.array(
             solve_vectors(dynamic(process), start.vector, jnp.asarray(times), *tolerances)
         )
+        carry_on(process, np.asarray(start.vector), times, tolerances, path)
         finer = {run: finer_along(process, start, path[:, run]) for run in left.tolist()}
         kept = np.array([run for run, other in finer.items() if other is None], dtype=int)
         if len(kept):

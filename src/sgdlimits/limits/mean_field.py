@@ -164,6 +164,8 @@ class MeanField(eqx.Module):
         _validate.boolean("self_term", self.self_term)
         if self.common is not None:
             _validate.integer("common", self.common, 0, MOST_COMMON)
+        if self.rule is not None and not isinstance(self.rule, AbstractRule):
+            raise TypeError(f"rule={self.rule!r}: expected TruncatedGauss or QuasiMonteCarlo.")
 
     def shared_directions(self, model: Committee) -> int:
         """How many are followed."""

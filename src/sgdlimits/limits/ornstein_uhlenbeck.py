@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 from scipy import linalg
 
+from sgdlimits import _validate
 from sgdlimits.closed_forms.exit_time_1d import mean_exit_time
 from sgdlimits.limits.flow import check_times
+
+_ROUNDING = 1e-6  # of the scale; diffusions of sampled models are estimates
 
 
 class OrnsteinUhlenbeck(eqx.Module):
@@ -38,8 +42,22 @@ class OrnsteinUhlenbeck(eqx.Module):
         names: tuple[str, ...],
         pinned: Float[np.ndarray, "walls statistics"] | None = None,
     ):
+        if isinstance(names, str) or not all(
+            isinstance(x, str) for x in _validate.listed("names", names)
+        ):
+            raise TypeError(f"names={names!r}: expected the names of the statistics.")
+        n = len(names)
+        for name, matrix in (("drift", drift), ("diffusion", diffusion)):
+            if _validate.finite(name, matrix).shape != (n, n):
+                raise ValueError(
+                    f"{name} has shape {np.shape(matrix)}: expected {(n, n)}, a row for each "
+                    "of the names."
+                )
+        _check_covariance("diffusion", diffusion)
         self.drift, self.diffusion, self.names = drift, diffusion, names
-        self.pinned = np.zeros((0, len(names))) if pinned is None else np.asarray(pinned)
+        self.pinned = np.zeros((0, n)) if pinned is None else _validate.finite("pinned", pinned)
+        if self.pinned.ndim != 2 or self.pinned.shape[1] != n:
+            raise ValueError(f"pinned has shape {self.pinned.shape}: expected {('walls', n)}.")
 
     def _free(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Orthonormal basis (columns) of the directions that move, and A and Sigma in it."""
@@ -74,8 +92,10 @@ class OrnsteinUhlenbeck(eqx.Module):
         Raises:
             ValueError: for times that are not finite, at least 0 and increasing.
         """
-        a = np.asarray(self.drift)
-        return np.stack([linalg.expm(a * t) @ np.asarray(start) for t in check_times(times)])
+        a, start = np.asarray(self.drift), _validate.finite("start", start)
+        if start.shape != (len(a),):
+            raise ValueError(f"start has shape {start.shape}: expected {(len(a),)}.")
+        return np.stack([linalg.expm(a * t) @ start for t in check_times(times)])
 
     def covariance(
         self, times: Sequence[float] | np.ndarray, start: np.ndarray | None = None
@@ -87,7 +107,10 @@ class OrnsteinUhlenbeck(eqx.Module):
         """
         a, sigma = np.asarray(self.drift), np.asarray(self.diffusion)
         n = len(self.names)
-        start = np.zeros((n, n)) if start is None else np.asarray(start)
+        start = np.zeros((n, n)) if start is None else _validate.finite("start", start)
+        if start.shape != (n, n):
+            raise ValueError(f"start has shape {start.shape}: expected {(n, n)}.")
+        _check_covariance("start", start)
         result = []
         for t in check_times(times):
             flow, noise = _flow_and_noise(a, sigma, t)
@@ -124,6 +147,18 @@ class OrnsteinUhlenbeck(eqx.Module):
         """
         rate, _, variance = self.leading_mode()
         return mean_exit_time(rate, variance, level, start)
+
+
+def _check_covariance(name: str, matrix: Any) -> None:
+    matrix = np.asarray(matrix)
+    scale = np.abs(matrix).max(initial=0)
+    if not np.allclose(matrix, matrix.T, rtol=0, atol=_ROUNDING * scale):
+        raise ValueError(f"{name}: expected a symmetric matrix.")
+    if len(matrix) and np.linalg.eigvalsh(matrix)[0] < -_ROUNDING * scale:
+        raise ValueError(
+            f"{name}: smallest eigenvalue {np.linalg.eigvalsh(matrix)[0]:.3g}; expected a "
+            "covariance, which has none below 0."
+        )
 
 
 def _flow_and_noise(a: np.ndarray, sigma: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:

@@ -191,7 +191,9 @@ class RescaledDynamics(AbstractDiffusion[S]):
                 "Gaussian; sample it with sample_diffusion, or rescale without dim."
             )
         n = len(self.scaled)
-        start = np.zeros((n, n)) if covariance is None else np.asarray(covariance, dtype=float)
+        start = (
+            np.zeros((n, n)) if covariance is None else _validate.finite("covariance", covariance)
+        )
         if start.shape != (n, n):
             raise ValueError(f"covariance has shape {start.shape}: expected {(n, n)}.")
         macroscopic = ~np.array(self.scaled)

@@ -76,6 +76,13 @@ class CommitteeTarget(eqx.Module):
         return self.clean(s) + jnp.sqrt(jnp.asarray(self.noise, s.dtype)) * z
 
 
+def _weights(name: str, value: Sequence[float], length: int) -> tuple[float, ...]:
+    row = _validate.finite(name, value)
+    if row.shape != (length,):
+        raise ValueError(f"{name} has shape {row.shape}: expected {(length,)}.")
+    return tuple(row.tolist())
+
+
 class Committee(MultiIndexModel):
     """A student committee that learns from a teacher committee. Build one with ``committee``.
 
@@ -128,6 +135,17 @@ class Committee(MultiIndexModel):
         tolerance: float | None = None,
         rule_is_chosen: bool = False,
     ):
+        for name, activation in (("student", student), ("teacher", teacher)):
+            if not isinstance(activation, AbstractActivation):
+                raise TypeError(
+                    f"{name}={activation!r}: expected an activation, as_activation(...)."
+                )
+        width = _validate.integer("width", width, 1)
+        train_second_layer = _validate.boolean("train_second_layer", train_second_layer)
+        noise = _validate.nonnegative("noise", noise)
+        gram = _validate.gram("gram", gram)
+        second_layer = _weights("second_layer", second_layer, width)
+        teacher_second_layer = _weights("teacher_second_layer", teacher_second_layer, len(gram))
         target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
         self.data = Teacher(target, gram=gram)
         output = CommitteeOutput(student, tuple(second_layer))

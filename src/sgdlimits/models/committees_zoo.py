@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.expectations.activations import AbstractActivation, as_activation
 from sgdlimits.expectations.own_points import growth, own_points
 from sgdlimits.expectations.pairs import pair_of
@@ -95,7 +95,8 @@ def committee(
     Source: Saad and Solla (1995); Arnaboldi, Stephan, Krzakala and Loureiro (2023).
     """
     p = _validate.integer("width", width, 1)
-    k = _validate.integer("teacher_width", teacher_width, 1)
+    _resources.check_count("width", p, lambda width: 200.0 * width)
+    k = _validate.integer("teacher_width", teacher_width, 1, _resources.MOST_ROWS)
     student = as_activation("activation", activation)
     teacher = (
         student
@@ -165,11 +166,12 @@ def single_index(
 
     Source: Ben Arous, Gheissari and Jagannath (2021) for the information exponent.
     """
-    return committee(1, 1, activation, link, noise, ridge=ridge, tolerance=tolerance)
+    with _validate.renamed("teacher_activation", "link"):
+        return committee(1, 1, activation, link, noise, ridge=ridge, tolerance=tolerance)
 
 
 def _row(name: str, value: ArrayLike | None, length: int) -> tuple[float, ...]:
-    row = np.ones(length) if value is None else np.asarray(value, dtype=float)
+    row = np.ones(length) if value is None else _validate.reals(name, value)
     if row.shape != (length,) or not np.isfinite(row).all():
         raise ValueError(f"{name}={value!r}: expected {length} finite numbers.")
     return tuple(float(x) for x in row)

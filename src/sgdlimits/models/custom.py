@@ -16,7 +16,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Key, PyTree
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.models.monte_carlo_fibre import onto_fibre
 from sgdlimits.models.monte_carlo_moments import sample_moments
@@ -60,6 +60,12 @@ class MonteCarlo(eqx.Module):
         _validate.integer("samples", self.samples, 2)
         if not isinstance(self.seed, jax.Array):  # traced, where replicates have seeds
             _validate.integer("seed", self.seed, 0, 2**63 - 1)
+        if not isinstance(self.first, jax.Array):  # likewise
+            _validate.integer("first", self.first, 0, 2**31 - 1)
+        one = 16.0 * self.dim
+        _resources.check_count("dim", self.dim, lambda dim: 16.0 * dim)
+        _resources.check_count("points", self.points, lambda n: one * n)
+        _resources.check_count("samples", self.samples, lambda n: one * n)
 
 
 class FibreMoments(NamedTuple):

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.data.mixture import GaussianMixture
 from sgdlimits.models.losses import binary_cross_entropy, softmax_cross_entropy
 from sgdlimits.models.mixtures_with_formulas import ReluMixture, SoftmaxMixture
@@ -88,7 +88,12 @@ def k_gmm(
     if classes is None and means_gram is None:
         raise ValueError("classes=None, means_gram=None: expected one of them.")
     if means_gram is None:
-        gram = np.eye(_validate.integer("classes", classes, 2))
+        gram = np.eye(_validate.integer("classes", classes, 2, _resources.MOST_ROWS))
+    elif np.ndim(means_gram) == 0:  # type: ignore[arg-type]
+        raise TypeError(
+            f"means_gram={means_gram!r}: expected the Gram matrix of the means; for the "
+            "signal-to-noise ratio write snr=."
+        )
     else:
         gram = np.array(_validate.gram("means_gram", means_gram))
     k = len(gram)

@@ -47,7 +47,7 @@ class Network(eqx.Module):
         self.function = function
         self.width = _validate.integer("width", width, 1)
         self.layer = self.width if layer is None else _validate.integer("layer", layer, 0)
-        self.kinks = tuple(_validate.number("kinks", kink) for kink in kinks)
+        self.kinks = tuple(_validate.number("kinks", x) for x in _validate.listed("kinks", kinks))
 
 
 def two_layer_relu(v: Float[Array, " width"], s: Float[Array, " width"]) -> Float[Array, ""]:

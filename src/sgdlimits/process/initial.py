@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.process.lanes import LARGE, map_lanes
@@ -52,8 +53,10 @@ def initial(
         TypeError, ValueError: if an argument is of another kind, or out of range.
     """
     dim = check_dim(model, dim)
-    runs = _validate.integer("runs", runs, 1)
-    numbers, seed = np.arange(runs), check_seed(seed)
+    runs, seed = _validate.integer("runs", runs, 1), check_seed(seed)
+    state = 8.0 * (1 + model.template.vector.size)  # with the run's number
+    _resources.check_count("runs", runs, lambda runs: 2 * state * runs)
+    numbers = np.arange(runs)
     if sgd is None:
         return _draw_lanes(model, dim, numbers, seed, lambda u: u)
     return draw_initial(Process(model, sgd), dim, numbers, seed)
@@ -68,6 +71,7 @@ def _draw_lanes(
     model: AbstractModel[S], dim: int, numbers: np.ndarray, seed: int, constrain: Callable[[S], S]
 ) -> S:
     constants, size = model.initial_constants(dim), jnp.asarray(float(dim))
+    model = dynamic(model)  # one program for all values of its numbers
 
     def one_lane(numbers: Array) -> S:
         return constrain(_draw(model, run_keys(seed, "initial", numbers), size, constants))
@@ -97,8 +101,22 @@ def lift(model: AbstractModel[S], statistics: S, dim: int, seed: int) -> PyTree:
     shape = statistics.batch_shape
     if len(shape) > 1:
         raise ValueError(f"statistics have batch shape {shape}: expected at most one run axis.")
+    runs = shape[0] if shape else 1
+    slope = runs * _lifted_bytes(model, dim) / dim
+    _resources.check_count("dim", dim, lambda dim: slope * dim)
     frame = model.frame(dim)
-    keys = run_keys(seed, "lift", jnp.arange(shape[0] if shape else 1))
+    keys = run_keys(seed, "lift", jnp.arange(runs))
     if not shape:
         return model.lift(keys[0], statistics, frame)
     return jax.vmap(lambda key, u: model.lift(key, u, frame))(keys, statistics)
+
+
+def _lifted_bytes(model: AbstractModel[S], dim: int) -> float:
+    """Of one run's vectors and the normals they are made of, and of the fixed directions."""
+
+    def make() -> tuple[PyTree, Array]:
+        frame = model.frame(dim)
+        return model.lift(jax.random.key(0), model.template, frame), frame
+
+    vectors, frame = (jax.tree.leaves(x) for x in jax.eval_shape(make))
+    return 8.0 * (3 * sum(float(x.size) for x in vectors) + sum(float(x.size) for x in frame))

@@ -1,7 +1,7 @@
 """The folder of one reproduction: its simulations (kept and resumed), figure and checks."""
 
 import json
-import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +20,9 @@ from sgdlimits.plots import style
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.reproduce.checks import Check, table
 from sgdlimits.reproduce.registry import ENTRIES, Entry
+from sgdlimits.simulation.atomic import TEMPORARY, appear, write_text
+from sgdlimits.simulation.folder import StorageWarning
+from sgdlimits.simulation.places import folder_of
 from sgdlimits.simulation.simulate import simulate
 
 _INPUTS = "reproduction.json"
@@ -106,34 +109,37 @@ def reproduce(
     )
     with style():
         figure, checks = function(work)
-        _write(work.folder / "figure.png", lambda path: figure.savefig(path, format="png"))
-    _write(work.folder / "checks.md", lambda path: path.write_text(_report(entry, work, checks)))
+        picture = work.folder / "figure.png"
+        temporary = picture.with_name(f"{TEMPORARY}{picture.name}")
+        figure.savefig(temporary, format="png")
+        appear(temporary, picture)
+    write_text(work.folder / "checks.md", _report(entry, work, checks))
     return figure, checks
 
 
 def _claim(work: Workspace, entry: Entry) -> None:
     inputs = {"id": entry.id, "form": work.form, "seed": work.seed, "version": __version__}
-    path = work.folder / _INPUTS
+    folder = folder_of("out", work.folder)
+    path = folder / _INPUTS
     if path.exists():
-        existing = json.loads(path.read_text())
+        try:
+            existing = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            # Each simulation below knows its own inputs, so nothing can be mistaken.
+            warnings.warn(f"{path} is damaged; it is written again.", StorageWarning, stacklevel=3)
+            existing = inputs
+            write_text(path, json.dumps(inputs) + "\n")
         if existing != inputs:
             raise FileExistsError(
                 f"out={str(work.folder)!r} holds {existing}, not {inputs}; choose another folder."
             )
         return
-    if work.folder.exists() and any(work.folder.iterdir()):
+    if folder.exists() and any(p.name != f"{TEMPORARY}{_INPUTS}" for p in folder.iterdir()):
         raise FileExistsError(
             f"out={str(work.folder)!r} is not empty and holds no reproduction; choose another."
         )
-    work.folder.mkdir(parents=True, exist_ok=True)
-    _write(path, lambda path: path.write_text(json.dumps(inputs) + "\n"))
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let a file appear whole or not at all."""
-    temporary = path.with_name(f".writing-{path.name}")
-    write(temporary)
-    os.replace(temporary, path)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(inputs) + "\n")
 
 
 def _report(entry: Entry, work: Workspace, checks: list[Check]) -> str:

@@ -1,14 +1,23 @@
 """Which steps are recorded, and their exact times."""
 
+from typing import Any
+
 import numpy as np
 
-from sgdlimits import _validate
+from sgdlimits import _resources, _validate
 from sgdlimits.engines.path import Recorded
-from sgdlimits.simulation import memory
 
 
 class Grid(Recorded):
     """Recorded steps and times as a caller asks for them."""
+
+    @classmethod
+    def records(cls, time: object, delta: float, record: Any) -> int:
+        """At most how many there will be, before any is made."""
+        last = _last(_validate.positive("time", time), delta)
+        if np.ndim(record) == 0:
+            return min(_validate.integer("record", record, 2), last + 1)
+        return min(np.size(record) + 2, last + 1)
 
     @classmethod
     def create(cls, time: float, delta: float, record: int | np.ndarray) -> "Grid":
@@ -23,16 +32,9 @@ class Grid(Recorded):
             ValueError: if the horizon holds no step, or a requested time lies outside it.
         """
         time = _validate.positive("time", time)
-        if time / delta >= 2**62:
-            raise ValueError(f"time={time!r}: more steps of {delta:.3g} than can be counted.")
-        last = round(time / delta)
-        if last < 1:
-            raise ValueError(
-                f"time={time!r}: expected at least one step of duration step/dim = {delta:.3g}."
-            )
+        last, count = _last(time, delta), cls.records(time, delta, record)
         if np.ndim(record) == 0:
-            count = min(_validate.integer("record", record, 2), last + 1)
-            memory.check_fits(f"record={record!r}", 64.0 * count, "lower record")
+            _resources.check_count("record", count, lambda count: 64.0 * count)
             steps = np.rint(np.linspace(0, last, count)).astype(np.int64)
         else:
             wanted = _numbers(record)
@@ -48,8 +50,20 @@ class Grid(Recorded):
         return cls(steps, steps * delta)
 
 
+def _last(time: float, delta: float) -> int:
+    """Number of the last step."""
+    if time / delta >= 2**62:
+        raise ValueError(f"time={time!r}: more steps of {delta:.3g} than can be counted.")
+    last = round(time / delta)
+    if last < 1:
+        raise ValueError(
+            f"time={time!r}: expected at least one step of duration step/dim = {delta:.3g}."
+        )
+    return last
+
+
 def _numbers(record: object) -> np.ndarray:
     try:
-        return np.asarray(record, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"record={record!r}: expected a number, or a list of times.") from error
+        return _validate.reals("record", record)
+    except TypeError as error:
+        raise TypeError(f"record={record!r}: expected a number, or a list of times.") from error

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, PyTree
 
+from sgdlimits import _resources, _validate
 from sgdlimits.engines.base import AbstractEngine
 from sgdlimits.engines.path import Recorded
 from sgdlimits.models.base import Model
 from sgdlimits.provenance import describe
-from sgdlimits.simulation import memory
 from sgdlimits.statistics.reserved import ERROR, RESERVED
 
 
@@ -126,7 +126,12 @@ class Observations:
     def _observe(self, snapshot: Snapshot, slot: int, row: int) -> None:
         found: dict[str, xr.DataArray] = {}
         for observer in self.setting.observers:
-            for name, value in observer(snapshot).items():
+            given = observer(snapshot)
+            if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+                raise TypeError(
+                    f"observe: {observer!r} gives {given!r}, expected a dict of names and arrays."
+                )
+            for name, value in given.items():
                 if name in found:
                     raise ValueError(f"observe: two observers give {name!r}; rename one.")
                 found[name] = _labelled(name, value)
@@ -150,7 +155,7 @@ class Observations:
         taken = {*type(template).dims, *RESERVED}
         times, runs = len(self.setting.grid.steps), len(self.runs)
         size = 8.0 * runs * times * sum(value.size for value in found.values())
-        memory.check_fits("What observe gives", size, "lower record or runs, or observe less")
+        _resources.check_fits("What observe gives", size, "lower record or runs, or observe less")
         sizes: dict[Any, int] = {}
         for name, dims in type(template).dims.items():
             sizes.update(zip(dims, np.shape(getattr(template, name)), strict=True))
@@ -181,5 +186,5 @@ def _labelled(name: str, value: Any) -> xr.DataArray:
     """An array with dimensions of its own if it comes without."""
     if isinstance(value, xr.DataArray):
         return value
-    array = np.asarray(value, dtype=float)
+    array = _validate.reals(f"observe: {name!r}", value)
     return xr.DataArray(array, dims=[f"{name}_axis_{i}" for i in range(array.ndim)])

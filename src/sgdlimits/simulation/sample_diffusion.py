@@ -13,7 +13,7 @@ from sgdlimits.engines.sde import (
 from sgdlimits.engines.starts import broadcast
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.provenance import describe
-from sgdlimits.simulation.ensemble import Ensemble, check_memory, check_runs
+from sgdlimits.simulation.ensemble import Ensemble, check_memory, check_records, check_runs
 from sgdlimits.simulation.grid import Grid
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -47,15 +47,19 @@ def sample_diffusion(
     """
     if not isinstance(dynamics, RescaledDynamics):
         raise TypeError(f"dynamics={dynamics!r}: expected effective_dynamics(...).rescale(...).")
+    if progress is not None:
+        _validate.boolean("progress", progress)
     dt = _validate.positive("dt", dt)
     time = _validate.positive("time", time)
     check_step(dt, time)
-    dynamics.check_state(initial)
+    with _validate.renamed("statistics", "initial"):
+        dynamics.check_state(initial)
+    process, delta = dynamics.process, time / max(1, round(time / dt))
+    check_records(process.template.vector.size, runs, Grid.records(time, delta, record))
+    grid = Grid.create(time, delta, record)
     numbers, seed = check_runs(runs, 0, seed)
-    grid = Grid.create(time, time / max(1, round(time / dt)), record)
-    process = dynamics.process
     plan = plan_diffusion(dynamics, runs, grid.times, dt)
-    check_memory(plan, process.template, runs, grid)
+    check_memory(plan)
     config = {
         "model": describe(process.model),
         "algorithm": describe(process.algorithm),

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import xarray as xr
 
-from sgdlimits import __version__, _validate
+from sgdlimits import __version__, _resources, _validate
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.base import AbstractEngine, Problem
 from sgdlimits.engines.choose import choose
+from sgdlimits.engines.sizes import count
 from sgdlimits.engines.table import ENGINES, FULL_ENGINES
 from sgdlimits.limits.mean_field import MeanField
 from sgdlimits.models.base import Model
@@ -21,15 +23,37 @@ from sgdlimits.simulation.ensemble import (
     Ensemble,
     SimulationInterrupted,
     check_memory,
+    check_records,
     check_runs,
 )
 from sgdlimits.simulation.grid import Grid
 from sgdlimits.simulation.observe import Observer, Observing, check_observers
+from sgdlimits.simulation.places import folder_of
+from sgdlimits.simulation.result import Recorder, attributes
 from sgdlimits.statistics.base import AbstractStatistics
 
 __all__ = ["FULL_ENGINES", "SimulationInterrupted", "simulate"]
 
+_OF_SGD = "it is the algorithm's: give sgd=OnlineSGD(...)"
+#: What arguments are called elsewhere.
+_WORDS = {
+    **dict.fromkeys(("lr", "learning_rate", "step", "batch", "batch_size", "momentum"), _OF_SGD),
+    **dict.fromkeys(("schedule", "rule", "spherical", "optimizer"), _OF_SGD),
+    **dict.fromkeys(
+        ("T", "t", "steps", "n_steps", "epochs", "horizon"), "give time, steps*step/dim"
+    ),
+    **dict.fromkeys(("d", "n", "dimension", "p"), "give dim"),
+    **dict.fromkeys(("n_runs", "replicates", "samples", "trials"), "give runs"),
+    **dict.fromkeys(("rng", "key", "random_state"), "give seed, an integer"),
+    **dict.fromkeys(("times", "save_at", "saveat", "record_every"), "give record"),
+    **dict.fromkeys(("save_to", "path", "folder", "output"), "give out"),
+    **dict.fromkeys(("callbacks", "callback", "observers"), "give observe"),
+    **dict.fromkeys(("init", "u0", "start", "x0"), "give initial"),
+    **dict.fromkeys(("method", "solver", "backend"), "give engine"),
+}
 
+
+@_validate.with_words(_WORDS)
 def simulate(
     model: Model,
     sgd: OnlineSGD | None = None,
@@ -93,36 +117,105 @@ def simulate(
     Warns:
         DivergenceWarning: if runs left the range of floating point.
     """
+    _check_places(progress, out)
+    checked = check(
+        model, sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial,
+        record=record, first_run=first_run, dtype=dtype, literal=literal, dt=dt, risk=risk,
+        mean_field=mean_field, observe=observe, keeps=out is not None,
+    )  # fmt: skip
+    return checked.ensemble().run(progress, out)
+
+
+class Checked(NamedTuple):
+    """A simulation that can be run: nothing is compiled, and nothing is large."""
+
+    problem: Problem
+    engine: AbstractEngine
+    numbers: np.ndarray
+    config: dict[str, Any]
+    given: AbstractStatistics | None
+    observing: Observing | None
+    wants_risk: bool
+
+    def ensemble(self) -> Ensemble:
+        """All that it takes."""
+        problem, engine = self.problem, self.engine
+        plan = engine.plan(problem, len(self.numbers))
+        check_memory(plan)
+        given = self.given
+        return Ensemble(
+            plan=plan,
+            run_lane=engine.prepare(problem, plan.lane),
+            start=engine.start(problem, self.numbers) if given is None else given,
+            numbers=self.numbers,
+            grid=problem.grid,
+            config=self.config,
+            finish=partial(engine.with_risk, problem) if self.wants_risk else None,
+            observing=self.observing,
+            solves=engine.solves,
+        )
+
+    def likeness(self) -> xr.Dataset:
+        """A dataset with names and sizes of the result, and any numbers: without errors."""
+        runs, grid = len(self.numbers), self.problem.grid
+        one = self.engine.template(self.problem.process)
+        start = jax.tree.map(lambda x: np.broadcast_to(x, (runs, *x.shape)), one)
+        recorder = Recorder(start, len(grid.steps))
+        rng = np.random.default_rng(0)
+        for values in recorder.values.values():
+            values[:] = rng.uniform(0.1, 1.0, values.shape)
+        dataset = recorder.dataset(self.numbers, grid, attributes(self.config))
+        if self.wants_risk:
+            risk = rng.uniform(0.1, 1.0, (runs, len(grid.steps)))
+            dataset = dataset.assign(risk=(("run", "time"), risk))
+        return dataset
+
+
+def check(
+    model: Model,
+    sgd: OnlineSGD | None = None,
+    engine: str | AbstractEngine = "chain",
+    *,
+    dim: int,
+    time: float,
+    runs: int = 1,
+    seed: int = 0,
+    initial: AbstractStatistics | None = None,
+    record: int | np.ndarray = 101,
+    first_run: int = 0,
+    dtype: str | None = None,
+    literal: bool | None = None,
+    dt: float | None = None,
+    risk: bool | None = None,
+    mean_field: MeanField | None = None,
+    observe: Sequence[Observer] = (),
+    keeps: bool = False,
+) -> Checked:
+    """The arguments of ``simulate``, or its errors."""
     process = _process(model, sgd)
     chosen = choose(engine, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field)
     dim = chosen.check(process, dim)
-    _check_places(progress, out)
-    observers = check_observers(observe, chosen, keeps=out is not None)
+    observers = check_observers(observe, chosen, keeps=keeps)
     wants_risk = _wants_risk(process, risk)
-    grid = Grid.create(time, process.delta(dim), record)
+    delta = process.delta(dim)
+    check_records(_state_size(process, chosen), runs, Grid.records(time, delta, record))
+    grid = Grid.create(time, delta, record)
+    if chosen.steps_like_sgd:
+        steps = float(grid.steps[-1])
+        _resources.check_steps(
+            f"time={time!r} at dim={dim}", steps, "lower time or dim, or use engine='ode'"
+        )
     numbers, seed = check_runs(runs, first_run, seed)
     problem = Problem(process, dim, seed, grid, initial)
+    given = None if initial is None else chosen.start(problem, numbers)
     config = _config(problem, chosen, numbers)
     if risk is not None:
         config["risk"] = risk
     observing = None
     if observers:
-        config["observe"] = [describe(o) if out is not None else repr(o) for o in observers]
+        config["observe"] = [describe(o) if keeps else repr(o) for o in observers]
         observing = Observing(observers, process.model, dim, seed, chosen.precision, grid)
-    plan = chosen.plan(problem, runs)
-    check_memory(plan, chosen.template(process), runs, grid)
-    ensemble = Ensemble(
-        plan=plan,
-        run_lane=chosen.prepare(problem, plan.lane),
-        start=chosen.start(problem, numbers),
-        numbers=numbers,
-        grid=grid,
-        config=config,
-        finish=partial(chosen.with_risk, problem) if wants_risk else None,
-        observing=observing,
-        solves=chosen.solves,
-    )
-    return ensemble.run(progress, out)
+    return Checked(problem, chosen, numbers, config, given, observing, wants_risk)
 
 
 def _process(model: object, sgd: object) -> Process:
@@ -132,11 +225,16 @@ def _process(model: object, sgd: object) -> Process:
     return Process(model, OnlineSGD() if sgd is None else sgd)  # pyright: ignore[reportArgumentType]
 
 
+def _state_size(process: Process, engine: AbstractEngine) -> int:
+    """Numbers in one state of the results."""
+    return count(jax.eval_shape(lambda: engine.template(process)))
+
+
 def _check_places(progress: object, out: object) -> None:
     if progress is not None:
         _validate.boolean("progress", progress)
-    if out is not None and not isinstance(out, str | Path):
-        raise TypeError(f"out={out!r}: expected the path of a folder.")
+    if out is not None:
+        folder_of("out", out)
 
 
 def _wants_risk(process: Process, risk: object) -> bool:

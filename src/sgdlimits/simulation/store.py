@@ -1,31 +1,30 @@
-"""Keep results on disk: Zarr, written whole or not at all, never answering for another run.
+"""Keep results on disk: Zarr, written whole or not at all, every byte checked when read."""
 
-Layout of a run's folder: ``run.json`` (all inputs and their hash), ``parts/`` (finished runs while
-others are still to come), and ``result.zarr``. Every file or folder appears by one rename.
-"""
-
+import errno
 import json
-import os
 import shutil
 import uuid
 import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from sgdlimits.provenance import differences, identity
+from sgdlimits.provenance import identity
+from sgdlimits.simulation import integrity
+from sgdlimits.simulation.atomic import TEMPORARY, appear
+from sgdlimits.simulation.integrity import DamagedError
+from sgdlimits.simulation.places import folder_of, path_of
 
-_INPUTS = "run.json"
-_RESULT = "result.zarr"
-_PARTS = "parts"
-_GROUP = "zarr.json"  # in every Zarr store
-_TEMPORARY = ".writing-"
+#: In the folder of a run: all inputs, and the finished result.
+INPUTS = "run.json"
+RESULT = "result.zarr"
+# Readable attributes that repeat what ``config`` says.
+_REPEATED = ("engine", "dim", "seed", "dtype", "version")
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> Path:
-    """Write a dataset as a Zarr store, atomically.
+    """Write a dataset as a Zarr store, atomically, with checksums and a manifest.
 
     Args:
         dataset: a result of ``simulate``, or any dataset.
@@ -35,30 +34,46 @@ def save(dataset: xr.Dataset, path: str | Path) -> Path:
         The path.
 
     Raises:
-        TypeError: if ``dataset`` is none.
+        TypeError: if ``dataset`` is none, or ``path`` no path.
+        ValueError: for a path that cannot be.
         FileExistsError: if something is there already.
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"dataset={dataset!r}: expected a result of simulate, or any dataset.")
-    path = Path(path)
+    path = path_of("path", path)
     if path.exists():
         raise FileExistsError(f"path={str(path)!r} exists; choose another, or remove it first.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{_TEMPORARY}{path.name}-{uuid.uuid4().hex}"
+    folder_of("path", path.parent).mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex}"
     try:
-        with warnings.catch_warnings():
-            # Zarr announces the experimental status of string metadata; nothing here depends on it.
-            warnings.simplefilter("ignore")
-            dataset.to_zarr(temporary, mode="w", consolidated=False)
-        os.rename(temporary, path)
-    except BaseException:
+        _write(dataset, temporary)
+        integrity.seal(temporary, dataset)
+        appear(temporary, path)
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(
+                f"path={str(path)!r} was written by another process meanwhile."
+            ) from None
         raise
     return path
 
 
+def _write(dataset: xr.Dataset, store: Path) -> None:
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    # For readers that know nothing of the manifest: each chunk says whether it is whole.
+    checked: dict[Any, Any] = {
+        name: {"compressors": (ZstdCodec(), Crc32cCodec())} for name in dataset.variables
+    }
+    with warnings.catch_warnings():
+        # Zarr announces the experimental status of string metadata; nothing here depends on it.
+        warnings.simplefilter("ignore")
+        dataset.drop_encoding().to_zarr(store, mode="w", consolidated=False, encoding=checked)
+
+
 def load(path: str | Path, *, expected: str | None = None) -> xr.Dataset:
-    """Read a result into memory.
+    """Read a result into memory, and check every byte of it.
 
     Args:
         path: a store written by ``save``, or the folder of a run (``simulate(..., out=folder)``).
@@ -66,97 +81,90 @@ def load(path: str | Path, *, expected: str | None = None) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: if there is no finished result.
+        DamagedError: (a ValueError) if a file of the store is missing, altered or new, which it
+            names; also for stores that ``save`` did not write.
         ValueError: if the result is another run than expected, or its inputs were altered.
     """
-    path = Path(path)
-    store = path / _RESULT if (path / _INPUTS).exists() else path
-    if not (store / _GROUP).exists():
-        hint = f"; {path} holds an unfinished run" if (path / _INPUTS).exists() else ""
-        raise FileNotFoundError(f"path={str(path)!r}: no result there{hint}.")
-    with xr.open_zarr(store, consolidated=False, chunks=None) as lazy:
-        dataset = lazy.load()
-    found = dataset.attrs.get("identity")
-    if found is not None and identity(json.loads(dataset.attrs["config"])) != found:
-        raise ValueError(f"path={str(path)!r}: the inputs it records do not match its identity.")
-    if expected is not None and found != expected:
-        raise ValueError(f"path={str(path)!r} holds run {found}, expected {expected}.")
+    path = path_of("path", path)
+    if (path / INPUTS).exists():
+        return _load_run(path, expected)
+    if (path / RESULT).exists():
+        raise DamagedError(
+            f"path={str(path)!r} has a {RESULT}, but no {INPUTS} with its inputs: load {RESULT} "
+            "itself, or repeat the call of simulate, which puts it back."
+        )
+    return load_store(path, expected)
+
+
+def _load_run(folder: Path, expected: str | None) -> xr.Dataset:
+    try:
+        config = read_inputs(folder)
+    except DamagedError as error:
+        raise DamagedError(f"{error} The same call of simulate(out=...) repairs it.") from None
+    if not (folder / RESULT).exists():
+        raise FileNotFoundError(
+            f"path={str(folder)!r}: no result there; {folder} holds an unfinished run."
+        )
+    dataset = load_store(folder / RESULT, expected)
+    if dataset.attrs.get("identity") != identity(config):
+        raise DamagedError(
+            f"path={str(folder)!r}: {RESULT} is not the run that {INPUTS} describes."
+        )
     return dataset
 
 
-class PartialStore:
-    """A run's folder, filled part by part and finished by joining the parts."""
+def load_store(store: Path, expected: str | None = None) -> xr.Dataset:
+    """``load`` of one store."""
+    if not (store / integrity.ROOT).exists():
+        if store.is_dir() and any(store.glob(f"*/{integrity.ROOT}")):
+            raise DamagedError(f"path={str(store)!r} is damaged: {integrity.ROOT} is missing.")
+        raise FileNotFoundError(f"path={str(store)!r}: no result there.")
+    integrity.verify(store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what file viewers leave behind
+        with xr.open_zarr(store, consolidated=False, chunks=None) as lazy:
+            dataset = integrity.unsealed(store, lazy.load())
+    _check_provenance(store, dataset.attrs)
+    found = dataset.attrs.get("identity")
+    if expected is not None and found != expected:
+        raise ValueError(f"path={str(store)!r} holds run {found}, expected {expected}.")
+    return dataset
 
-    def __init__(self, folder: Path, config: dict[str, Any]):
-        self.folder = folder
-        self.config = config
 
-    @classmethod
-    def open(cls, folder: Path, config: dict[str, Any]) -> "PartialStore":
-        """Create the folder, or continue in it.
-
-        Raises:
-            FileExistsError: if the folder holds another run, or files of something else.
-        """
-        inputs = folder / _INPUTS
-        if inputs.exists():
-            existing = json.loads(inputs.read_text())
-            lines = differences(existing, json.loads(json.dumps(config)))
-            if lines:
-                raise FileExistsError(
-                    f"out={str(folder)!r} holds a different run; choose another folder. "
-                    f"Stored -> requested: {'; '.join(lines)}."
-                )
-            _remove_leftovers(folder)
-        elif folder.exists() and any(
-            path.name != f"{_TEMPORARY}{_INPUTS}" for path in folder.iterdir()
-        ):
-            raise FileExistsError(
-                f"out={str(folder)!r} is not empty and holds no run; choose another folder."
+def _check_provenance(store: Path, attrs: dict[str, Any]) -> None:
+    """Raise ValueError if the attributes contradict each other; some datasets have none."""
+    if not attrs.keys() & {"identity", "config"}:
+        return
+    name = f"path={str(store)!r}"
+    if not {"identity", "config"} <= attrs.keys():
+        raise ValueError(f"{name}: of identity and config, which name a run together, one is gone.")
+    try:
+        config = json.loads(attrs["config"])
+    except (ValueError, TypeError):
+        config = None
+    if not isinstance(config, dict) or identity(config) != attrs["identity"]:
+        raise ValueError(f"{name}: the inputs it records do not match its identity.")
+    for key in _REPEATED:
+        if key in attrs and attrs[key] != config.get(key):
+            raise ValueError(
+                f"{name}: its attribute {key}={attrs[key]!r} contradicts the inputs it records, "
+                f"{key}={config.get(key)!r}."
             )
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f"{_TEMPORARY}{_INPUTS}"
-            temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-            os.replace(temporary, inputs)
-        return cls(folder, config)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the result is there."""
-        return (self.folder / _RESULT).exists()
-
-    def result(self) -> xr.Dataset:
-        """The finished result."""
-        return load(self.folder, expected=identity(self.config))
-
-    def has(self, first: int) -> bool:
-        """Whether the part that starts at row ``first`` is done."""
-        return self._part(first).exists()
-
-    def write(self, first: int, dataset: xr.Dataset) -> None:
-        """Keep a finished part."""
-        save(dataset, self._part(first))
-
-    def finish(self) -> xr.Dataset:
-        """Join the parts into the result and remove them."""
-        folder = self.folder / _PARTS
-        parts = [load(path) for path in sorted(folder.iterdir())]
-        whole = xr.concat(parts, "run", combine_attrs="identical", data_vars="minimal")
-        if np.unique(whole["run"]).size != self.config["runs"]:
-            raise RuntimeError(f"{folder}: parts do not make up the {self.config['runs']} runs.")
-        save(whole, self.folder / _RESULT)
-        shutil.rmtree(folder)
-        return whole
-
-    def _part(self, first: int) -> Path:
-        return self.folder / _PARTS / f"{first:09d}.zarr"
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run was writing, and nothing of what others keep below."""
-    for place in (folder, folder / _PARTS):
-        for leftover in place.glob(f"{_TEMPORARY}*"):
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+def inputs_text(config: dict[str, Any]) -> str:
+    """Of ``run.json``."""
+    return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+
+def read_inputs(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` holds; DamagedError unless it is as it was written."""
+    path = folder / INPUTS
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"{path} is damaged: {error}.") from error
+    if not isinstance(config, dict) or inputs_text(config) != text:
+        raise DamagedError(f"{path} is damaged: it is not as it was written.")
+    return config

@@ -2,16 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from sgdlimits import _x64
+from sgdlimits import _validate, _x64
 from sgdlimits.provenance import describe, identity
+from sgdlimits.simulation.places import folder_of
 from sgdlimits.simulation.progress import progress_bar
 from sgdlimits.simulation.simulate import simulate
+from sgdlimits.simulation.sweep_checks import check_alike, check_points, naming
 
 Arguments = Callable[..., Mapping[str, Any]]
 Reduce = Callable[[xr.Dataset], xr.Dataset]
@@ -45,8 +48,9 @@ def sweep(
         Dataset with the parameters as leading dimensions and coordinates.
 
     Raises:
-        ValueError: if the grid is empty, a parameter's name is one in the results, or points do not
-            share their coordinates.
+        TypeError, ValueError: before the first point, if the grid is empty or repeats a value, a
+            parameter's name is one in the results, ``simulate`` would refuse a point, ``reduce``
+            fails on such results, or points do not share their coordinates after it.
         FileExistsError: if ``out`` holds other runs.
 
     Example:
@@ -58,29 +62,76 @@ def sweep(
         {'snr': 2, 'run': 16}
     """
     _x64.require()
-    names = list(grid)
-    if not names:
-        raise ValueError(f"grid={dict(grid)!r}: expected at least one parameter with values.")
-    for name in names:
-        if np.ndim(grid[name]) == 0 or len(grid[name]) == 0:
-            raise ValueError(f"grid[{name!r}]={grid[name]!r}: expected a list of values.")
+    if not callable(arguments):
+        raise TypeError(f"arguments={arguments!r}: expected a function of the parameters.")
+    if reduce is not None and not callable(reduce):
+        raise TypeError(f"reduce={reduce!r}: expected a function of a dataset.")
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    root = None if out is None else folder_of("out", out)
+    _check_client(client)
+    names = _check_grid(grid)
     points = [dict(zip(names, values, strict=True)) for values in itertools.product(*grid.values())]
     # By the values, so that a grid with further ones finds what is there.
     folders = [
-        None if out is None else Path(out) / f"point-{identity(describe(point))[:12]}"
+        None if root is None else root / f"point-{identity(describe(point))[:12]}"
         for point in points
     ]
-    jobs = [
-        (dict(arguments(**point)), reduce, folder)
-        for point, folder in zip(points, folders, strict=True)
-    ]
+    given = [_arguments_at(arguments, point) for point in points]
+    check_points(points, given, reduce, keeps=root is not None)
+    jobs = [(each, reduce, folder) for each, folder in zip(given, folders, strict=True)]
     results: dict[int, xr.Dataset] = {}
     with progress_bar(progress, "sweep", len(jobs)) as advanced:
         for i, result in _completed(jobs, client):
-            _check(result, names, next(iter(results.values()), None))  # not after the last point
+            check_alike(result, names, next(iter(results.values()), None))  # not after the last
             results[i] = result
             advanced(1)
     return _join([results[i] for i in range(len(jobs))], grid)
+
+
+def _check_grid(grid: object) -> list[str]:
+    """Names of the parameters."""
+    if not isinstance(grid, Mapping):
+        raise TypeError(f"grid={grid!r}: expected a dict of parameters and their values.")
+    if not grid:
+        raise ValueError(f"grid={dict(grid)!r}: expected at least one parameter with values.")
+    for name, values in grid.items():
+        if not isinstance(name, str):
+            raise TypeError(f"grid: {name!r} is no name of a parameter.")
+        if isinstance(values, str) or np.ndim(values) == 0 or len(values) == 0:
+            raise ValueError(f"grid[{name!r}]={values!r}: expected a list of values.")
+        for i, value in enumerate(values):
+            if any(value == other for other in list(values)[:i]):
+                raise ValueError(f"grid[{name!r}]: {value!r} is there twice.")
+            if isinstance(value, float) and not np.isfinite(value) and value != np.inf:
+                raise ValueError(f"grid[{name!r}]={values!r}: expected numbers, not {value!r}.")
+    return list(grid)
+
+
+def _check_client(client: object) -> None:
+    if client is None:
+        return
+    from distributed import Client
+
+    if not isinstance(client, Client):
+        raise TypeError(f"client={client!r}: expected a dask.distributed.Client.")
+
+
+def _arguments_at(arguments: Arguments, point: dict[str, Any]) -> dict[str, Any]:
+    with naming(point):
+        try:
+            signature(arguments).bind(**point)
+        except TypeError as error:
+            raise TypeError(f"it does not take the grid's parameters: {error}") from None
+        except ValueError:  # some functions have no signature
+            pass
+        given = arguments(**point)
+        if not isinstance(given, Mapping):
+            raise TypeError(f"gives {given!r}, expected a dict of simulate's keyword arguments.")
+        for own in ("out", "progress"):
+            if own in given:
+                raise TypeError(f"gives {own}; give it to sweep itself.")
+        return dict(given)
 
 
 def _completed(jobs: list[_Job], client: Any) -> Iterator[tuple[int, xr.Dataset]]:
@@ -99,7 +150,7 @@ def _completed(jobs: list[_Job], client: Any) -> Iterator[tuple[int, xr.Dataset]
 def _simulate_point(
     arguments: dict[str, Any], reduce: Reduce | None, folder: Path | None
 ) -> xr.Dataset:
-    dataset = simulate(**{"progress": False, **arguments}, out=folder)
+    dataset = simulate(**arguments, progress=False, out=folder)
     return dataset if reduce is None else reduce(dataset)
 
 
@@ -114,15 +165,3 @@ def _join(results: list[xr.Dataset], grid: Mapping[str, Sequence[Any]]) -> xr.Da
             for i in range(0, len(results), size)
         ]
     return results[0]
-
-
-def _check(result: xr.Dataset, names: list[str], first: xr.Dataset | None) -> None:
-    for name in names:
-        if name in result.dims or name in result.variables:
-            raise ValueError(f"grid: {name!r} is already a name in the results; choose another.")
-    for name, index in ({} if first is None else first.indexes).items():
-        if name not in result.indexes or not index.equals(result.indexes[name]):
-            raise ValueError(
-                f"reduce: results of two points differ in their {name}; let it keep what they have "
-                "in common, such as lambda ds: ds.isel(time=-1, drop=True)."
-            )

@@ -67,6 +67,18 @@ def check_kind(kind: object) -> Kind:
     return _validate.one_of("kind", kind, KINDS)  # type: ignore[return-value]
 
 
+def check_block_name(name: str, block: object) -> None:
+    """Raise TypeError or ValueError for what no model has for a block; sizes are not looked at."""
+    if isinstance(block, Block) or block in ("vv", "all", "W"):
+        return
+    if not isinstance(block, tuple) or len(block) != 2:
+        raise ValueError(
+            f"{name}: {block!r} is none; expected (i, j), 'vv', ('v', j), 'W' or 'all'."
+        )
+    for part in block if block[0] != "v" else block[1:]:
+        _validate.integer(name, part, 0)
+
+
 def parse_block(model: MultiIndexModel, block: object) -> Block:
     """The block of this model that ``block`` names.
 

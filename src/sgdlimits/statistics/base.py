@@ -63,6 +63,14 @@ class AbstractStatistics(eqx.Module):
         dims = cls.__dict__.get("dims", {})
         check_names(f"{cls.__name__}.dims", [*dims, *(x for each in dims.values() for x in each)])
 
+    def __check_init__(self) -> None:
+        for name, dims in self.dims.items():
+            shape = jnp.shape(getattr(self, name))
+            if len(shape) < len(dims):
+                raise TypeError(
+                    f"{name} has shape {shape}: expected axes {', '.join(dims)} at least."
+                )
+
     @property
     @abstractmethod
     def names(self) -> tuple[str, ...]:

@@ -69,7 +69,7 @@ def top(
     Raises:
         TypeError, ValueError: for bad input.
     """
-    operator, k = _checked(matrix, k)
+    operator, k = _checked(matrix, k, tolerance, most_sweeps)
     both_ends = len(_signs(matrix)) == 2
     if _formed(matrix, form) or (both_ends and 2 * k > operator.shape[0]):  # ends would overlap
         values, vectors = _decompose(_dense(matrix), k, _signs(matrix))
@@ -105,7 +105,7 @@ def extremes(
     Raises:
         TypeError, ValueError: as ``top``.
     """
-    operator, k = _checked(matrix, k)
+    operator, k = _checked(matrix, k, tolerance, most_sweeps)
     if _formed(matrix, form):
         values, vectors = np.linalg.eigh(_dense(matrix))
         low, high = np.arange(k), np.arange(len(values) - 1, len(values) - 1 - k, -1)
@@ -120,7 +120,9 @@ def extremes(
 # -- what a matrix may be --------------------------------------------------------------------------
 
 
-def _checked(matrix: Any, k: object) -> tuple[Any, int]:
+def _checked(matrix: Any, k: object, tolerance: object, most_sweeps: object) -> tuple[Any, int]:
+    _validate.positive("tolerance", tolerance)
+    _validate.integer("most_sweeps", most_sweeps, 1)
     if not isinstance(matrix, LinearOperator):
         array = np.asarray(matrix)
         if array.ndim != 2 or array.dtype.kind not in "fiu":

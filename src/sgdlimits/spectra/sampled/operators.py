@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Array
 from scipy.sparse.linalg import LinearOperator
 
+from sgdlimits import _resources
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.simulation import memory
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.spectra.sampled.samples import AbstractSamples
 from sgdlimits.statistics.overlaps import Parameters
@@ -52,7 +52,9 @@ class SampleMatrix(LinearOperator):
         """
         if self._dense is None:
             rows, columns = self.shape
-            memory.check_fits(self.name, 8.0 * rows * columns, "use top(...), which is matrix-free")
+            _resources.check_fits(
+                self.name, 8.0 * rows * columns, "use top(...), which is matrix-free"
+            )
             self._dense = self._form()
         return self._dense
 
@@ -119,7 +121,7 @@ def form_together(matrices: Sequence[SampleMatrix]) -> None:
     if any(m.samples is not waiting[0].samples for m in waiting):
         raise ValueError("matrices: expected matrices of the same samples.")
     size = 8.0 * len(waiting) * waiting[0].shape[0] ** 2
-    memory.check_fits(f"{len(waiting)} matrices", size, "ask for fewer at once")
+    _resources.check_fits(f"{len(waiting)} matrices", size, "ask for fewer at once")
     for matrix, dense in zip(waiting, _formed(waiting), strict=True):
         matrix._dense = dense
 

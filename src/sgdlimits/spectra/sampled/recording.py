@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate
+from sgdlimits.randomness.streams import check_seed
 from sgdlimits.simulation.observe import Snapshot
 from sgdlimits.spectra.blocks import (
     KINDS,
     Block,
     BlockLike,
+    check_block_name,
     check_kind,
     check_multi_index,
     parse_block,
@@ -47,6 +49,8 @@ class TestData(eqx.Module):
 
     def __check_init__(self) -> None:
         _validate.integer("count", self.count, 1)
+        check_seed(self.seed)
+        _validate.positive("memory", self.memory)
 
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's test set."""
@@ -71,6 +75,9 @@ class TrainingData(eqx.Module):
     batch: int = 1
 
     def __check_init__(self) -> None:
+        if self.count is not None:
+            _validate.integer("count", self.count, 1)
+        _validate.positive("memory", self.memory)
         _validate.integer("batch", self.batch, 1)
 
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
@@ -124,13 +131,18 @@ class Spectrum(eqx.Module):
     ):
         if not isinstance(data, TestData | TrainingData):
             raise TypeError(f"data={data!r}: expected TestData(count) or TrainingData().")
-        self.blocks, self.data = tuple(blocks), data
-        if not self.blocks or isinstance(blocks, str):
+        self.blocks, self.data = tuple(_validate.listed("blocks", blocks)), data
+        if not self.blocks:
             raise ValueError(f"blocks={blocks!r}: expected a list of blocks.")
+        for block in self.blocks:
+            check_block_name("blocks", block)
         self.k = _validate.integer("k", k, 1)
-        self.kinds = tuple(check_kind(kind) for kind in kinds)
+        with _validate.renamed("kind=", "kinds: "):
+            self.kinds = tuple(check_kind(kind) for kind in _validate.listed("kinds", kinds))
         self.vectors = _validate.boolean("vectors", vectors)
         self.full = _validate.boolean("full", full)
+        if not isinstance(prefix, str):
+            raise TypeError(f"prefix={prefix!r}: expected text to put before names.")
         self.prefix = prefix
 
     def __call__(self, snapshot: Snapshot) -> dict[str, xr.DataArray]:

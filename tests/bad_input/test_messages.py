@@ -357,14 +357,14 @@ def test_wide_committees_leave_the_risk_out_if_told():
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    from sgdlimits.simulation import memory
+    from sgdlimits import _resources
 
-    monkeypatch.setattr(memory, "available", lambda: 10**6)
+    monkeypatch.setattr(_resources, "available", lambda: 10**6)
 
 
 def test_a_recording_that_would_not_fit(little_memory):
     # 2 statistics, 8 bytes, twice: 100000 runs at 2 times need 6.4 MB.
-    with pytest.raises(ValueError, match=r"Recording 100000 runs at 2 times.*lower record or runs"):
+    with pytest.raises(ValueError, match=r"Recording 100000 runs at 2 times.*; runs=\d+ would fit"):
         _simulate(runs=100_000)
 
 
