@@ -164,7 +164,12 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         return flow.solve(self.process, u0, times, rtol, atol)
 
     def fixed_points(
-        self, method: str = "auto", *, starts: int = 512, seed: int = 0
+        self,
+        method: str = "auto",
+        *,
+        starts: int = 512,
+        seed: int = 0,
+        progress: bool | None = None,
     ) -> list[FixedPoint[S]]:
         """All zeros of the drift, with the eigenvalues of its Jacobian.
 
@@ -185,7 +190,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             ValueError: for an unknown method, or "formula" where the model has none.
         """
         self._check_autonomous("fixed_points")
-        return fixed_points.find(self.process, method, starts, seed)
+        return fixed_points.find(self.process, method, starts, seed, progress)
 
     def basin_probabilities(
         self,

@@ -217,6 +217,13 @@ class AbstractModel(eqx.Module, Generic[S]):
             kept.append(np.asarray(near.vector))
         return u.with_vector(jnp.asarray(np.array(kept).reshape(-1, len(self.template.names))))
 
+    def relabelled(self, u: S) -> list[S]:
+        """States, batch axes kept, that differ from ``u`` in names only; default none known.
+
+        Where a search found one fixed point it starts from these too.
+        """
+        return []
+
     def known_fixed_points(self, plain: PlainStep) -> list[FixedSet] | None:
         """All fixed points of plain SGD by formula, one a connected set; None without a formula."""
         return None

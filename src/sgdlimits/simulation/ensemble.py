@@ -18,7 +18,7 @@ from sgdlimits.process.lanes import lanes
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.simulation import memory
 from sgdlimits.simulation.observe import Observing
-from sgdlimits.simulation.progress import progress_bar
+from sgdlimits._progress import progress_bar
 from sgdlimits.simulation.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.statistics.base import AbstractStatistics
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from sgdlimits import _x64
 from sgdlimits.provenance import describe, identity
-from sgdlimits.simulation.progress import progress_bar
+from sgdlimits._progress import progress_bar
 from sgdlimits.simulation.simulate import simulate
 
 Arguments = Callable[..., Mapping[str, Any]]
