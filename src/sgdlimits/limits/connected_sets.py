@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgdlimits.limits import roots, walks
-from sgdlimits.limits.newton import Found
+from sgdlimits.limits.newton import ON_SETS, Found, newton
 from sgdlimits.process.process import Process
 
 _MOST = 64  # roots of sets that are kept, those furthest apart
@@ -25,15 +25,27 @@ class ConnectedSet(NamedTuple):
     ends: np.ndarray  # (ends, statistics)
     beyond: np.ndarray  # past the ends
 
-    @property
-    def centre(self) -> int:
-        """Index of the point that stands for it: of a curve the middle, by its length."""
-        if len(self.points) == 1:
-            return 0
-        if self.dimension == 1:
-            lengths = np.linalg.norm(np.diff(self.points, axis=0), axis=1).cumsum()
-            return int(np.searchsorted(lengths, lengths[-1] / 2))
-        return int(np.linalg.norm(self.points - self.points.mean(0), axis=1).argmin())
+
+
+def centre(process: Process, one: ConnectedSet) -> np.ndarray:
+    """The point that stands for a set: of a curve the middle, wherever the search came from."""
+    if len(one.points) == 1:
+        return one.points[0]
+    if one.dimension > 1:
+        return one.points[np.linalg.norm(one.points - one.points.mean(0), axis=1).argmin()]
+    strides = np.diff(one.points, axis=0)
+    chords = np.linalg.norm(strides, axis=1)
+    # A chord is shorter than its arc, by the angle that the curve turns.
+    cosines = (strides[1:] * strides[:-1]).sum(1) / (chords[1:] * chords[:-1])
+    turned = np.arccos(np.clip(cosines, -1, 1)) / (chords[1:] + chords[:-1])
+    bend = np.interp(np.arange(len(chords)), np.arange(len(turned)) + 0.5, turned) if len(
+        turned
+    ) else np.zeros(1)
+    arcs = chords * (1 + (2 * bend * chords) ** 2 / 24)
+    ends = arcs.cumsum()
+    k = int(np.searchsorted(ends, ends[-1] / 2))
+    share = 1 - (ends[k] - ends[-1] / 2) / arcs[k]
+    return newton(process, (one.points[k] + share * strides[k])[None], 20, ON_SETS).points[0]
 
 
 def connected_sets(process: Process, found: Found) -> list[ConnectedSet]:
@@ -44,7 +56,7 @@ def connected_sets(process: Process, found: Found) -> list[ConnectedSet]:
     sets = [_explored(process, found, group) for group in groups]
     isolated = [i for i in range(len(found.points)) if not flat[i]]
     isolated += [i for i, one in zip([g[0] for g in groups], sets, strict=True) if one is None]
-    sets = _without_parts([one for one in sets if one is not None])
+    sets = _without_parts(process, [one for one in sets if one is not None])
     for i in isolated:
         if not any(_holds(one, found.points[i]) for one in sets):
             nothing = np.zeros((0, found.points.shape[1]))
@@ -177,11 +189,11 @@ def _holds(one: ConnectedSet, y: np.ndarray) -> bool:
     return bool(gap < _BESIDE * (1 + np.linalg.norm(y)))
 
 
-def _without_parts(sets: list[ConnectedSet]) -> list[ConnectedSet]:
+def _without_parts(process: Process, sets: list[ConnectedSet]) -> list[ConnectedSet]:
     """Curves that walks did not join, and that turn out to be the same."""
     kept: list[ConnectedSet] = []
     for one in sorted(sets, key=lambda one: (-one.dimension, -len(one.points))):
-        middle = one.points[one.centre]
+        middle = centre(process, one)
         within = 1e-3 * (1 + np.linalg.norm(middle))
         if not any(distance_to(other, middle) < within for other in kept):
             kept.append(one)

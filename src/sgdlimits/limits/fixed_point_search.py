@@ -18,7 +18,7 @@ from sgdlimits.statistics.fixed_sets import FixedSet
 
 S = TypeVar("S", bound=AbstractStatistics)
 
-_QUICK = 1e-2  # error of drifts that are good enough to find candidates by
+_QUICK = 2e-2  # error of drifts that are good enough to find candidates by
 _STEPS = 40
 _MOST_ON_SETS = 48  # candidates on sets of roots that are refined
 _EDGES = 8  # points of a set at which stability is asked for
@@ -50,7 +50,7 @@ def _refined(process: Process, quick: Process, points: np.ndarray, flat: np.ndar
 
 def _fixed_set(process: Process[S], one: ConnectedSet) -> FixedSet:
     """One point stands for the set; it is stable if solutions leave it nowhere."""
-    centre = process.template.with_vector(jnp.asarray(one.points[one.centre]))
+    centre = process.template.with_vector(jnp.asarray(connected_sets.centre(process, one)))
     if one.dimension == 0:
         return FixedSet(centre)
     return FixedSet(

@@ -14,15 +14,16 @@ from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
 
-_TOGETHER = 128  # starts
+_TOGETHER, _COSTLY_TOGETHER = 128, 16  # starts, where drifts are quick and where they are not
+_QUICK_NODES = 4096  # times statistics
 _STEPS = 24
 _PATIENCE = 40  # steps of a further round, of points that still come nearer
 _ROUNDS = 5
 _SETTLED = 1e-11  # Newton's next step, relative
 _FOLLOWED = 60.0  # in units of the typical fastest rate
-_FLOW_STEPS = 1000
+_FLOW_STEPS, _COSTLY_FLOW_STEPS = 1000, 200
 _FLOW_TOLERANCES = (1e-5, 1e-8)
-_QUIET = 2  # rounds of starts without a new root after which there are no more
+_LEAST = 64  # starts without a new root after which there may be no more
 _NEAR = 0.3  # distance within which points of sets of roots tell nothing new
 _MOST_RELABELLED = 512
 
@@ -37,19 +38,23 @@ def candidates(
     Newton finds unstable points too, the flow finds attracting ones from far away.
     """
     points = np.asarray(process.search_points(np.random.default_rng(seed), starts).vector)
-    together = min(_TOGETHER, 1 << (starts - 1).bit_length())
+    costly = process.model.expectation_nodes * (points.shape[1] + 1) > _QUICK_NODES
+    together = _COSTLY_TOGETHER if costly else _TOGETHER
+    together = min(together, 1 << (starts - 1).bit_length())
+    steps = _COSTLY_FLOW_STEPS if costly else _FLOW_STEPS
     half = -(-together // 2)
     block = together + half
-    found, quiet = np.empty((0, points.shape[1])), 0
+    found, last = np.empty((0, points.shape[1])), 0
     with progress_bar(progress, "fixed points", starts) as advance:
         for begin in range(0, starts, together):
             part = points[begin : begin + together]
-            some = np.concatenate([part, _follow(process, part[::2], half, block)])
+            some = np.concatenate([part, _follow(process, part[::2], half, block, steps)])
             new = roots.distinct(process, _settle(process, some, block), block)
             before, found = found, roots.joined(found, new)
             advance(len(part))
-            quiet = 0 if _is_new(before, found[len(before) :]) else quiet + 1
-            if quiet == _QUIET:
+            end = begin + len(part)
+            last = end if _is_new(before, found[len(before) :]) else last
+            if end - last >= max(_LEAST, last):  # as many again brought nothing new
                 break
     found = _with_relabelled(process, found, block)
     rates = newton(process, found, 0, block=block).rates
@@ -63,7 +68,9 @@ def _is_new(known: np.ndarray, others: np.ndarray) -> bool:
     return bool((gaps > _NEAR * (1 + np.linalg.norm(others, axis=1))).any())
 
 
-def _follow(process: Process, starts: np.ndarray, count: int, block: int) -> np.ndarray:
+def _follow(
+    process: Process, starts: np.ndarray, count: int, block: int, steps: int
+) -> np.ndarray:
     """The starts a while later; unmoved where that is too much work."""
     rates = newton(process, starts, 0, block=block).rates
     time = _FOLLOWED / float(np.median(np.abs(rates).max((1, 2))))
@@ -71,7 +78,7 @@ def _follow(process: Process, starts: np.ndarray, count: int, block: int) -> np.
     ends = np.asarray(
         flow.solve_vectors(
             dynamic(process), jnp.asarray(padded), jnp.asarray([time]), *_FLOW_TOLERANCES,
-            _FLOW_STEPS,
+            steps,
         )[0][: len(starts)]
     )  # fmt: skip
     return np.where(np.isfinite(ends).all(1, keepdims=True), ends, starts)

@@ -62,7 +62,11 @@ def crosses_jumps(model: AbstractModel) -> bool:
 
 def field_and_rates(process: Process, y: Array) -> tuple[Array, Array]:
     """(h, Dh) at one state, inside of ``jit``."""
-    field = lambda y: drift_vector(process, y)  # noqa: E731
+
+    def field(y: Array) -> Array:
+        on_border = process.model.on_border(process.template.with_vector(y))
+        return drift_vector(process, on_border.vector)
+
     if process.model.has_jacobian:
 
         def twice(y: Array) -> tuple[Array, Array]:

@@ -183,6 +183,13 @@ class AbstractModel(eqx.Module, Generic[S]):
         """Where the drift is differentiated: ``u``, or beside it where that would be wrong."""
         return u
 
+    def on_border(self, u: S) -> S:
+        """``u``, on the border of the domain where it is there to rounding; default: ``u`` itself.
+
+        For drifts whose derivative is another beside the border than on it.
+        """
+        return u
+
     def constraints(self, u: S) -> Constraints:
         """Walls that the state ``u`` (concrete) slides on; default none."""
         return Constraints.create(len(self.template.names), [], [])
