@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from sgdlimits.limits import roots, walks
 from sgdlimits.limits.newton import ON_SETS, Found, newton
@@ -13,6 +14,7 @@ _NEIGHBOURS = 3  # sets that a set is joined with, if a walk leads there
 _ROUNDS = 8
 _EXPLORERS = 6  # walks a flat direction, through sets of more than one
 _TURNS = 3
+_FINE = 4001  # points that a curve is measured by
 _BESIDE = 2e-3  # of a set's end: an isolated root there is that end
 
 
@@ -33,19 +35,13 @@ def centre(process: Process, one: ConnectedSet) -> np.ndarray:
         return one.points[0]
     if one.dimension > 1:
         return one.points[np.linalg.norm(one.points - one.points.mean(0), axis=1).argmin()]
-    strides = np.diff(one.points, axis=0)
-    chords = np.linalg.norm(strides, axis=1)
-    # A chord is shorter than its arc, by the angle that the curve turns.
-    cosines = (strides[1:] * strides[:-1]).sum(1) / (chords[1:] * chords[:-1])
-    turned = np.arccos(np.clip(cosines, -1, 1)) / (chords[1:] + chords[:-1])
-    bend = np.interp(np.arange(len(chords)), np.arange(len(turned)) + 0.5, turned) if len(
-        turned
-    ) else np.zeros(1)
-    arcs = chords * (1 + (2 * bend * chords) ** 2 / 24)
-    ends = arcs.cumsum()
-    k = int(np.searchsorted(ends, ends[-1] / 2))
-    share = 1 - (ends[k] - ends[-1] / 2) / arcs[k]
-    return newton(process, (one.points[k] + share * strides[k])[None], 20, ON_SETS).points[0]
+    chords = np.linalg.norm(np.diff(one.points, axis=0), axis=1)
+    curve = CubicSpline(np.concatenate([[0.0], chords.cumsum()]), one.points)
+    at = np.linspace(0, curve.x[-1], _FINE)
+    speed = np.linalg.norm(curve(at, 1), axis=1)
+    lengths = np.concatenate([[0.0], ((speed[1:] + speed[:-1]) / 2).cumsum()])
+    middle = curve(np.interp(lengths[-1] / 2, lengths, at))
+    return newton(process, middle[None], 20, ON_SETS).points[0]
 
 
 def connected_sets(process: Process, found: Found) -> list[ConnectedSet]:

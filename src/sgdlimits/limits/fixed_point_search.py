@@ -56,20 +56,20 @@ def _fixed_set(process: Process[S], one: ConnectedSet) -> FixedSet:
     return FixedSet(
         centre,
         one.dimension,
-        _is_stable(process, one),
+        _is_stable(process, one, stability.linear(process, centre)),
         distance=lambda u: connected_sets.distance_to(one, np.asarray(u.vector)),
     )
 
 
-def _is_stable(process: Process, one: ConnectedSet) -> bool:
+def _is_stable(process: Process, one: ConnectedSet, local: stability.Linear) -> bool:
     """By the slowest decay at all points that were found, then by the flow from past the ends."""
     leading = np.array([_leading(rates, one.dimension) for rates in one.rates])
     if np.median(leading) > _SLOWLY:
         return False
     for y, beyond in zip(one.ends[:_EDGES], one.beyond[:_EDGES], strict=True):
-        if stability.leaves_from(process, y, beyond):
+        if stability.leaves_from(process, y, beyond, local):
             return False
-    inner = np.array([len(roots.flat_directions(rates)) >= one.dimension for rates in one.rates])
+    inner = np.array([len(roots.flat_directions(rates)) == one.dimension for rates in one.rates])
     worst = one.points[inner][np.argsort(-leading[inner])[:2]]
     return all(
         stability.stays(process, u, stability.linear(process, u), one.dimension)

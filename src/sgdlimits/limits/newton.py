@@ -34,14 +34,25 @@ class Found(NamedTuple):
 
 
 def newton(
-    process: Process, points: np.ndarray, steps: int, cut: float = ANYWHERE, block: int = BLOCK
+    process: Process,
+    points: np.ndarray,
+    steps: int,
+    cut: float = ANYWHERE,
+    block: int = BLOCK,
+    *,
+    inside: bool = False,
 ) -> Found:
-    """Up to so many steps from every point; ``block`` points at once, so that programs are few."""
+    """Up to so many steps from every point; ``block`` points at once, so that programs are few.
+
+    ``inside``: points that leave the domain of the statistics are moved onto its border, where sets
+    of roots often are. Roots are otherwise found by way of what lies outside of it too.
+    """
     parts = []
     for begin in range(0, len(points), block):
         part = points[begin : begin + block]
         padded = np.concatenate([part, np.repeat(part[-1:], block - len(part), axis=0)])
-        found = _newton(dynamic(process), jnp.asarray(padded), jnp.asarray(steps), jnp.asarray(cut))
+        settings = jnp.asarray(steps), jnp.asarray(cut), jnp.asarray(inside)
+        found = _newton(dynamic(process), jnp.asarray(padded), *settings)
         parts.append([np.asarray(x)[: len(part)] for x in found])
     if not parts:
         size = points.shape[1]
@@ -52,13 +63,19 @@ def newton(
 
 @eqx.filter_jit
 def _newton(
-    process: Process, points: Float[Array, "points statistics"], most: Array, cut: Array
+    process: Process,
+    points: Float[Array, "points statistics"],
+    most: Array,
+    cut: Array,
+    inside: Array,
 ) -> tuple[Array, Array, Array, Array]:
     look = jax.vmap(lambda y: field_and_rates(process, y))
 
     def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         count, y, _, _, delta = state
         y = y - delta
+        within = process.model.admissible(process.template.with_vector(y)).vector
+        y = jnp.where(inside, within, y)
         drifts, rates = look(y)
         delta = jax.vmap(lambda h, J: _least_squares(J, h, cut))(drifts, rates)
         size = jnp.max(jnp.abs(delta), axis=1)

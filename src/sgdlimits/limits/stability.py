@@ -24,6 +24,8 @@ S = TypeVar("S", bound=AbstractStatistics)
 _NEUTRAL = 1e-7  # |real part| below which linear stability does not decide
 _SURELY = 2.0  # errors of an eigenvalue
 _RADIUS = 1e-3
+# A squared norm that is moved by a radius lets a norm move by its root, without leaving.
+_LEFT = 100 * _RADIUS
 _STARTS, _STARTS_IN_TIME = 256, 32
 _TRIAL = 1e-6  # displacement at which the derivative is tried
 
@@ -147,12 +149,15 @@ def _leaves(process: Process, centre: np.ndarray) -> bool:
     return bool(np.nanmax(np.asarray(distances) / begin) > 5)
 
 
-def leaves_from(process: Process, centre: np.ndarray, beside: np.ndarray) -> bool:
-    """Whether solutions leave the end of a set of roots; ``beside`` is where the set would go on."""
+def leaves_from(process: Process, centre: np.ndarray, beside: np.ndarray, local: Linear) -> bool:
+    """Whether solutions leave the end of a set of roots; ``beside`` is where the set would go on.
+
+    ``local`` is the drift elsewhere on the set: at the end it may have no derivative.
+    """
     u = process.template.with_vector(jnp.asarray(centre))
     past = process.model.admissible(u.with_vector(jnp.asarray(beside)))
     first = np.asarray(past.vector)[None]
-    return _leaves_in_time(process, centre, linear(process, u), first)
+    return _leaves_in_time(process, centre, local, first)
 
 
 def _leaves_in_time(
@@ -171,7 +176,7 @@ def _leaves_in_time(
             dynamic(process), jnp.asarray(starts), jnp.asarray([time]), 1e-6, 1e-9
         )
         distances = np.linalg.norm(np.asarray(ends)[-1] - centre, axis=-1)
-        if np.nanmax(distances) > 30 * _RADIUS:
+        if np.nanmax(distances) > _LEFT:
             return True
     return False
 

@@ -78,12 +78,14 @@ def field_and_rates(process: Process, y: Array) -> tuple[Array, Array]:
     return field(y), rates(process, field, y)
 
 
-def directional(process: Process, y: Array, tangent: Array, time: Array | float) -> Array:
-    """Dh tangent, inside of ``jit``."""
+def directional(
+    process: Process, y: Array, tangent: Array, time: Array | float
+) -> tuple[Array, Array]:
+    """(h, Dh tangent), inside of ``jit``."""
     field = lambda y: drift_vector(process, y, time)  # noqa: E731
     if process.model.has_jacobian:
-        return jax.jvp(field, (y,), (tangent,))[1]
-    return rates(process, field, y) @ tangent
+        return jax.jvp(field, (y,), (tangent,))
+    return field(y), rates(process, field, y) @ tangent
 
 
 def rates(process: Process, function, y: Array, long: float = _LONG) -> Array:

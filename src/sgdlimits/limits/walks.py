@@ -42,7 +42,7 @@ class Walk:
     @property
     def beyond(self) -> np.ndarray:
         """Past the end, no root any more."""
-        return self.here + 20 * SHORTEST * _size(self.here) * self.heading
+        return self.here + 10 * SHORTEST * _size(self.here) * self.heading
 
 
 def _size(y: np.ndarray) -> float:
@@ -63,7 +63,7 @@ def follow(process: Process, walks: list[Walk]) -> None:
         if not going:
             return
         aims = np.array([walk.here + walk.step * walk.heading for walk in going])
-        found = newton(process, aims, _CORRECTIONS, ON_SETS)
+        found = newton(process, aims, _CORRECTIONS, ON_SETS, inside=True)
         good = roots.are_roots(process, found)
         for k, walk in enumerate(going):
             _advance(walk, aims[k], found[k], bool(good[k]))
@@ -119,7 +119,7 @@ def directions(process: Process, y: np.ndarray, rates: np.ndarray) -> np.ndarray
     ways = np.concatenate([flat, mixed / np.linalg.norm(mixed, axis=1, keepdims=True)])
     ways = np.concatenate([ways, -ways])
     length = 0.05 * LONGEST * _size(y)
-    found = newton(process, y + length * ways, 4 * _CORRECTIONS, ON_SETS)
+    found = newton(process, y + length * ways, 4 * _CORRECTIONS, ON_SETS, inside=True)
     moved = (found.points - y) / length
     distances = np.linalg.norm(moved, axis=1)
     good = roots.are_roots(process, found) & (distances > 0.2) & (distances < 3)
