@@ -28,7 +28,6 @@ class ConnectedSet(NamedTuple):
     beyond: np.ndarray  # past the ends
 
 
-
 def centre(process: Process, one: ConnectedSet) -> np.ndarray:
     """The point that stands for a set: of a curve the middle, wherever the search came from."""
     if len(one.points) == 1:
@@ -134,9 +133,10 @@ def _explored(process: Process, found: Found, group: np.ndarray) -> ConnectedSet
         jacobians = np.array([*back.rates[:0:-1], *forth.rates])
     else:
         tour = _exploring(process, y, rates, ways)
-        path = np.concatenate([points, *(np.array(walk.path[1:]).reshape(-1, y.size) for walk in tour)])
+        later = [walk for walk in tour if len(walk.path) > 1]
+        path = np.concatenate([points, *(np.array(walk.path[1:]) for walk in later)])
         jacobians = np.concatenate(
-            [found.rates[group], *(np.array(w.rates[1:]).reshape(-1, y.size, y.size) for w in tour)]
+            [found.rates[group], *(np.array(walk.rates[1:]) for walk in later)]
         )
     ended = [walk for walk in tour if walk.ended]
     ends, beyond = (
@@ -170,11 +170,11 @@ def distance_to(one: ConnectedSet, y: np.ndarray) -> np.ndarray:
     """Of points (batch, statistics): to a curve between its points, else to the nearest point."""
     y = np.asarray(y)[..., None, :]
     if one.dimension != 1 or len(one.points) < 2:
-        return np.linalg.norm(y - one.points, axis=-1).min(-1)
+        return np.asarray(np.linalg.norm(y - one.points, axis=-1).min(-1))
     low, along = one.points[:-1], np.diff(one.points, axis=0)
     share = ((y - low) * along).sum(-1) / (along * along).sum(-1)
     nearest = low + np.clip(share, 0, 1)[..., None] * along
-    return np.linalg.norm(y - nearest, axis=-1).min(-1)
+    return np.asarray(np.linalg.norm(y - nearest, axis=-1).min(-1))
 
 
 def _holds(one: ConnectedSet, y: np.ndarray) -> bool:

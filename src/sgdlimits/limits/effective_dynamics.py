@@ -32,6 +32,7 @@ S = TypeVar("S", bound=AbstractStatistics)
 
 _AT_REST, _AT_REST_ROUGHLY = 1e-6, 1e-3  # drifts of fixed points
 
+
 class EffectiveDynamics(eqx.Module, Generic[S]):
     """Drift, corrector and diffusion of the summary statistics, and what follows from them.
 

@@ -3,6 +3,7 @@
 Quick expectations find the candidates, the model's own refine the few that are distinct.
 """
 
+from functools import partial
 from typing import TypeVar
 
 import jax.numpy as jnp
@@ -66,8 +67,9 @@ def _is_stable(process: Process, one: ConnectedSet, local: stability.Linear) -> 
     leading = np.array([_leading(rates, one.dimension) for rates in one.rates])
     if np.median(leading) > _SLOWLY:
         return False
+    to_set = partial(connected_sets.distance_to, one)
     for y, beyond in zip(one.ends[:_EDGES], one.beyond[:_EDGES], strict=True):
-        if stability.leaves_from(process, y, beyond, local):
+        if stability.leaves_from(process, y, beyond, local, to_set):
             return False
     inner = np.array([len(roots.flat_directions(rates)) == one.dimension for rates in one.rates])
     worst = one.points[inner][np.argsort(-leading[inner])[:2]]

@@ -68,9 +68,7 @@ def _is_new(known: np.ndarray, others: np.ndarray) -> bool:
     return bool((gaps > _NEAR * (1 + np.linalg.norm(others, axis=1))).any())
 
 
-def _follow(
-    process: Process, starts: np.ndarray, count: int, block: int, steps: int
-) -> np.ndarray:
+def _follow(process: Process, starts: np.ndarray, count: int, block: int, steps: int) -> np.ndarray:
     """The starts a while later; unmoved where that is too much work."""
     rates = newton(process, starts, 0, block=block).rates
     time = _FOLLOWED / float(np.median(np.abs(rates).max((1, 2))))

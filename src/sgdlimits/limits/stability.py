@@ -1,5 +1,6 @@
 """Whether solutions that start near a fixed point stay near it."""
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import equinox as eqx
@@ -20,6 +21,8 @@ from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 S = TypeVar("S", bound=AbstractStatistics)
+
+Distance = Callable[[np.ndarray], np.ndarray]
 
 _NEUTRAL = 1e-7  # |real part| below which linear stability does not decide
 _SURELY = 2.0  # errors of an eigenvalue
@@ -67,9 +70,11 @@ def eigenvalue_errors(process: Process, u: AbstractStatistics, local: Linear) ->
     basis = _image(local.projector)
     inside = np.linalg.lstsq(basis, local.rates @ basis, rcond=None)[0]
     deviations = jacobian_deviations(process, u) @ local.projector
-    deviations = np.linalg.lstsq(basis, np.hstack(list(deviations @ basis)), rcond=None)[0] if len(
-        deviations
-    ) else np.zeros((basis.shape[1], 0))
+    deviations = (
+        np.linalg.lstsq(basis, np.hstack(list(deviations @ basis)), rcond=None)[0]
+        if len(deviations)
+        else np.zeros((basis.shape[1], 0))
+    )
     size = np.linalg.norm(deviations)
     values, right = np.linalg.eig(inside)
     left = np.linalg.pinv(right)
@@ -149,19 +154,30 @@ def _leaves(process: Process, centre: np.ndarray) -> bool:
     return bool(np.nanmax(np.asarray(distances) / begin) > 5)
 
 
-def leaves_from(process: Process, centre: np.ndarray, beside: np.ndarray, local: Linear) -> bool:
-    """Whether solutions leave the end of a set of roots; ``beside`` is where the set would go on.
+def leaves_from(
+    process: Process, centre: np.ndarray, beside: np.ndarray, local: Linear, distance: Distance
+) -> bool:
+    """Whether solutions from near the end of a set of roots leave the set.
 
-    ``local`` is the drift elsewhere on the set: at the end it may have no derivative.
+    Args:
+        process: whose solutions.
+        centre: the end.
+        beside: where the set would go on.
+        local: the drift elsewhere on the set: at the end it may have no derivative.
+        distance: to the set; solutions may move along it.
     """
     u = process.template.with_vector(jnp.asarray(centre))
     past = process.model.admissible(u.with_vector(jnp.asarray(beside)))
     first = np.asarray(past.vector)[None]
-    return _leaves_in_time(process, centre, local, first)
+    return _leaves_in_time(process, centre, local, first, distance)
 
 
 def _leaves_in_time(
-    process: Process, centre: np.ndarray, local: Linear, first: np.ndarray | None = None
+    process: Process,
+    centre: np.ndarray,
+    local: Linear,
+    first: np.ndarray | None = None,
+    distance: Distance | None = None,
 ) -> bool:
     """On a continuum or at a kink: along it one drifts by the order of the displacement."""
     starts = _around(process, centre, _RADIUS)[:_STARTS_IN_TIME]
@@ -176,6 +192,8 @@ def _leaves_in_time(
             dynamic(process), jnp.asarray(starts), jnp.asarray([time]), 1e-6, 1e-9
         )
         distances = np.linalg.norm(np.asarray(ends)[-1] - centre, axis=-1)
+        if distance is not None:
+            distances = np.minimum(distances, distance(np.asarray(ends)[-1]))
         if np.nanmax(distances) > _LEFT:
             return True
     return False

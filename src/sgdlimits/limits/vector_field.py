@@ -6,7 +6,7 @@ over a short step. Where nodes cross jumps of the integrand it is a staircase in
 steps average out over longer distances: then by differences of fourth order over a long step.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax

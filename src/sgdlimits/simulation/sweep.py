@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _x64
-from sgdlimits.provenance import describe, identity
 from sgdlimits._progress import progress_bar
+from sgdlimits.provenance import describe, identity
 from sgdlimits.simulation.simulate import simulate
 
 Arguments = Callable[..., Mapping[str, Any]]
