@@ -29,7 +29,8 @@ class Found(NamedTuple):
     rates: np.ndarray  # (points, statistics, statistics): Jacobians
     steps: np.ndarray  # (points,): largest entry of the step that would come next
 
-    def __getitem__(self, which) -> "Found":
+    def part(self, which) -> "Found":
+        """Of some points, or of one."""
         return Found(*(x[which] for x in self))
 
 

@@ -89,13 +89,13 @@ def _settle(process: Process, points: np.ndarray, block: int) -> np.ndarray:
     for _ in range(_ROUNDS):
         done = roots.are_near(going.points, going.steps, _SETTLED)
         settled.append(going.points[done])
-        going = going[~done & np.isfinite(going.points).all(1)]
+        going = going.part(~done & np.isfinite(going.points).all(1))
         if not len(going.points):
             break
         before = going.steps
         going = newton(process, going.points, _PATIENCE, block=block)
         # Others jump about without an end.
-        going = going[(going.steps < before / 2) & np.isfinite(going.points).all(1)]
+        going = going.part((going.steps < before / 2) & np.isfinite(going.points).all(1))
     return np.concatenate([*settled, going.points])
 
 

@@ -66,7 +66,7 @@ def follow(process: Process, walks: list[Walk]) -> None:
         found = newton(process, aims, _CORRECTIONS, ON_SETS, inside=True)
         good = roots.are_roots(process, found)
         for k, walk in enumerate(going):
-            _advance(walk, aims[k], found[k], bool(good[k]))
+            _advance(walk, aims[k], found.part(k), bool(good[k]))
     for walk in walks:
         walk.over = True
 
