@@ -16,44 +16,44 @@ _RELATIVE_ZERO = 1e-14  # a pivot below this fraction of the diagonal entry is r
 Rows = list[list[Array]]
 
 
-def cholesky(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
+def cholesky(matrix: Float[Array, "n n"], zero: float = _RELATIVE_ZERO) -> Float[Array, "n n"]:
     """Lower triangular L with L Lᵀ = matrix, for positive semidefinite matrices.
 
-    A direction of zero variance gets a zero column.
+    A direction of zero variance gets a zero column; ``zero``: of the diagonal entry.
     """
     if matrix.shape[0] > MOST_UNROLLED:
-        return _cholesky_by_columns(matrix)
-    return stack(cholesky_rows(matrix))
+        return _cholesky_by_columns(matrix, zero)
+    return stack(cholesky_rows(matrix, zero))
 
 
-def cholesky_rows(matrix: Float[Array, "n n"]) -> Rows:
+def cholesky_rows(matrix: Float[Array, "n n"], zero: float = _RELATIVE_ZERO) -> Rows:
     """The rows of L, entry by entry."""
     n = matrix.shape[0]
     rows: Rows = [[jnp.zeros(())] * n for _ in range(n)]
     for j in range(n):
         pivot = matrix[j, j] - sum(rows[j][k] * rows[j][k] for k in range(j))
-        rows[j][j], inverse = _root_and_inverse(pivot, matrix[j, j])
+        rows[j][j], inverse = _root_and_inverse(pivot, matrix[j, j], zero)
         for i in range(j + 1, n):
             rest = matrix[i, j] - sum(rows[i][k] * rows[j][k] for k in range(j))
             rows[i][j] = rest * inverse
     return rows
 
 
-def _root_and_inverse(pivot: Array, diagonal: Array) -> tuple[Array, Array]:
+def _root_and_inverse(pivot: Array, diagonal: Array, zero: float) -> tuple[Array, Array]:
     """Root of the pivot and its inverse; zeros where the pivot is zero up to rounding."""
-    positive = pivot > _RELATIVE_ZERO * diagonal
+    positive = pivot > zero * diagonal
     # The inner "where" keeps the derivative finite in the branch not taken.
     safe = jnp.where(positive, pivot, 1.0)
     inverse = jnp.where(positive, jax.lax.rsqrt(safe), 0.0)
     return safe * inverse, inverse
 
 
-def _cholesky_by_columns(matrix: Array) -> Array:
+def _cholesky_by_columns(matrix: Array, zero: float) -> Array:
     """One column after the other: a program of fixed size."""
     diagonal, order = jnp.diagonal(matrix), jnp.arange(matrix.shape[0])
 
     def column(rest: Array, j: Array) -> tuple[Array, Array]:
-        _, inverse = _root_and_inverse(rest[j, j], diagonal[j])
+        _, inverse = _root_and_inverse(rest[j, j], diagonal[j], zero)
         new = jnp.where(order >= j, rest[:, j] * inverse, 0.0)
         return rest - new[:, None] * new[None, :], new
 

@@ -21,7 +21,7 @@ from sgdlimits.limits.fixed_points import FixedPoint
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.limits.value_errors import corrector_error, diffusion_error
-from sgdlimits.limits.vector_field import jacobian
+from sgdlimits.limits.vector_field import crosses_jumps, jacobian, jacobian_deviations
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import OneStepMoments, Process
 from sgdlimits.statistics.base import AbstractStatistics, is_traced
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.basins import BasinProbabilities
 
 S = TypeVar("S", bound=AbstractStatistics)
+
+_AT_REST, _AT_REST_ROUGHLY = 1e-6, 1e-3  # drifts of fixed points
 
 
 class EffectiveDynamics(eqx.Module, Generic[S]):
@@ -184,7 +186,12 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         return flow.solve(self.process, u0, times, rtol, atol)
 
     def fixed_points(
-        self, method: str = "auto", *, starts: int = 512, seed: int = 0
+        self,
+        method: str = "auto",
+        *,
+        starts: int = 512,
+        seed: int = 0,
+        progress: bool | None = None,
     ) -> list[FixedPoint[S]]:
         """All zeros of the drift, with the eigenvalues of its Jacobian.
 
@@ -193,19 +200,24 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Args:
             method: "formula" (exact, where the model has one), "search" (Newton from random
                 starts, and from where the flow leads half of them; knows nothing of the model but
-                its drift and its domain), or "auto" (formula if any).
-            starts: number of random starts of the search.
+                its drift, its domain, and that neurons may be exchanged), or "auto" (formula if
+                any).
+            starts: most random starts of the search. It ends when as many starts as led to the last
+                new point, and 64, have led to nothing new.
             seed: seed of the search.
+            progress: show a bar for the starts; default: if standard error is a terminal.
 
         Returns:
             Fixed points sorted by dimension, then by their statistics in the order of ``names``.
-            Where eigenvalues do not decide stability, the flow is followed from the neighbourhood.
+            Connected zeros are traced to where they end, and judged as a whole: a set is stable if
+            solutions leave it nowhere, its ends included. Where eigenvalues do not decide, the flow
+            is followed from the neighbourhood.
 
         Raises:
-            ValueError: for an unknown method, or "formula" where the model has none.
+            ValueError: for an unknown method, "formula" where the model has none, or a schedule.
         """
         self._check_autonomous("fixed_points")
-        return fixed_points.find(self.process, method, starts, seed)
+        return fixed_points.find(self.process, method, starts, seed, progress)
 
     def basin_probabilities(
         self,
@@ -248,11 +260,17 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             self, dim, runs, engine, time, seed, initial, components, radius, options
         )
 
-    def linearise(self, u_star: S, *, tolerance: float = 1e-6) -> OrnsteinUhlenbeck:
+    def linearise(self, u_star: S, *, tolerance: float | None = None) -> OrnsteinUhlenbeck:
         """The Ornstein-Uhlenbeck limit of sqrt(dim)*(u - u_star) at a fixed point.
 
         At a point of the zero-noise limit that slides on walls, what is across them is pinned: A
-        and Sigma are projected onto the walls.
+        and Sigma are projected onto the walls. ``drift_error`` of the result says how well A is
+        known.
+
+        Args:
+            u_star: a fixed point.
+            tolerance: the largest drift that counts as none; default 1e-6, or 1e-3 where drifts
+                are sums over nodes that cross jumps, and known to that only.
 
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
@@ -264,6 +282,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             raise ValueError(
                 f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."
             )
+        if tolerance is None:
+            tolerance = _AT_REST_ROUGHLY if crosses_jumps(self.model) else _AT_REST
         speed = float(jnp.max(jnp.abs(self.drift(u_star).vector)))
         if not speed <= tolerance:
             raise ValueError(
@@ -272,11 +292,13 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             )
         walls = self.process.constraints(u_star)
         onto = jnp.asarray(walls.projector)
+        deviations = jacobian_deviations(self.process, u_star)
         return OrnsteinUhlenbeck(
             drift=jacobian(self.process, u_star) @ onto,
             diffusion=onto @ self.diffusion(u_star) @ onto.T,
             names=self.names,
             pinned=walls.normals,
+            drift_error=np.sqrt(np.sum(np.square(deviations @ walls.projector), axis=0)),
         )
 
     def rescale(

@@ -8,7 +8,6 @@ import numpy as np
 
 from sgdlimits import _resources, _validate
 from sgdlimits.limits import fixed_point_search, stability
-from sgdlimits.limits.vector_field import check_jacobian
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.fixed_sets import FixedSet
@@ -42,6 +41,16 @@ class FixedPoint(eqx.Module, Generic[S]):
     neutral_directions: np.ndarray
     label: str
     _distance: Callable[[S], np.ndarray] = eqx.field(static=True)
+    _errors: Callable[[], np.ndarray] = eqx.field(static=True)
+
+    @property
+    def eigenvalue_errors(self) -> np.ndarray:
+        """Estimated absolute errors of ``eigenvalues``, from the expectations behind the drift.
+
+        0 where drifts are exact, NaN where their errors are not known. To first order, and on the
+        safe side for eigenvalues that are close together. Computed when asked for.
+        """
+        return self._errors()
 
     def distance(self, u: S) -> np.ndarray:
         """Euclidean distance of statistics (any batch axes) to the point or continuum.
@@ -60,7 +69,9 @@ class FixedPoint(eqx.Module, Generic[S]):
         return f"FixedPoint({label}{self.statistics}, {name}{size}, eigenvalues={values})"
 
 
-def find(process: Process[S], method: str, starts: int, seed: int) -> list[FixedPoint[S]]:
+def find(
+    process: Process[S], method: str, starts: int, seed: int, progress: bool | None = None
+) -> list[FixedPoint[S]]:
     """``EffectiveDynamics.fixed_points``."""
     _validate.one_of("method", method, _METHODS)
     starts = _validate.integer("starts", starts, 1)
@@ -73,9 +84,9 @@ def find(process: Process[S], method: str, starts: int, seed: int) -> list[Fixed
             f"method='formula': {type(process.model).__name__} has no formula here; use "
             "method='search'."
         )
-    if known is None:
-        check_jacobian(process.model)  # before a long search
-    sets = fixed_point_search.search(process, starts, seed) if known is None else known
+    sets = known
+    if sets is None:
+        sets = fixed_point_search.search(process, starts, seed, progress)
     sets = sorted(
         sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
     )
@@ -96,6 +107,7 @@ def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:
         local.neutral(one.dimension),
         one.label,
         one.distance or (lambda other: _euclidean(u, other)),
+        lambda: stability.eigenvalue_errors(process, u, local),
     )
 
 

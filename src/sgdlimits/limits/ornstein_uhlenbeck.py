@@ -28,12 +28,15 @@ class OrnsteinUhlenbeck(eqx.Module):
         names: the statistics' names.
         pinned: rows n with n.Y = 0 at all times, for walls of the zero-noise limit that the fixed
             point slides on; A and Sigma have no part across them. Usually empty.
+        drift_error: estimated absolute error of A, entry by entry: of expectations that have no
+            formula, and of differences where nodes cross jumps. Zero where the drift is exact.
     """
 
     drift: Float[Array, "statistics statistics"]
     diffusion: Float[Array, "statistics statistics"]
     names: tuple[str, ...] = eqx.field(static=True)
     pinned: Float[np.ndarray, "walls statistics"]
+    drift_error: Float[np.ndarray, "statistics statistics"]
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class OrnsteinUhlenbeck(eqx.Module):
         diffusion: Float[Array, "statistics statistics"],
         names: tuple[str, ...],
         pinned: Float[np.ndarray, "walls statistics"] | None = None,
+        drift_error: Float[np.ndarray, "statistics statistics"] | None = None,
     ):
         if isinstance(names, str) or not all(
             isinstance(x, str) for x in _validate.listed("names", names)
@@ -58,6 +62,7 @@ class OrnsteinUhlenbeck(eqx.Module):
         self.pinned = np.zeros((0, n)) if pinned is None else _validate.finite("pinned", pinned)
         if self.pinned.ndim != 2 or self.pinned.shape[1] != n:
             raise ValueError(f"pinned has shape {self.pinned.shape}: expected {('walls', n)}.")
+        self.drift_error = np.zeros((n, n)) if drift_error is None else np.asarray(drift_error)
 
     def _free(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Orthonormal basis (columns) of the directions that move, and A and Sigma in it."""

@@ -21,7 +21,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits import flow
 from sgdlimits.limits.diffusion import AbstractDiffusion, Time
-from sgdlimits.limits.vector_field import drift_vector
+from sgdlimits.limits.vector_field import directional, drift_vector, field_and_rates
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -138,11 +138,8 @@ class RescaledDynamics(AbstractDiffusion[S]):
         if self.dim is not None:
             h = drift_vector(self.process, self._point(y), time)
             return jnp.where(mask, jnp.sqrt(self.dim) * h, h)
-        h, tangent = jax.jvp(
-            lambda point: drift_vector(self.process, point, time),
-            (self._point(y),),
-            (jnp.where(mask, y, 0.0),),
-        )
+        point = self._point(y)
+        h, tangent = directional(self.process, point, jnp.where(mask, y, 0.0), time)
         return jnp.where(mask, tangent, h)
 
     def factor(
@@ -218,8 +215,9 @@ def _gaussian_path(
 
     def field(t: Array, packed: Array) -> Array:
         y, c = packed[:n], packed[n:].reshape(n, n)
-        a = jax.jacfwd(lambda y: dynamics.drift_vector(y, t))(y)
         # Only the scaled block fluctuates, so derivatives along macroscopic directions meet zeros.
+        scaled = jnp.asarray(dynamics.scaled, float)
+        a = scaled[:, None] * field_and_rates(dynamics.process, dynamics._point(y))[1] * scaled
         b = dynamics.factor(y, t)
         return jnp.concatenate([dynamics.drift_vector(y, t), (a @ c + c @ a.T + b @ b.T).ravel()])
 

@@ -196,6 +196,13 @@ class AbstractModel(eqx.Module, Generic[S]):
         """Where the drift is differentiated: ``u``, or beside it where that would be wrong."""
         return u
 
+    def on_border(self, u: S) -> S:
+        """``u``, on the border of the domain where it is there to rounding; default: ``u`` itself.
+
+        For drifts whose derivative is another beside the border than on it.
+        """
+        return u
+
     def constraints(self, u: S) -> Constraints:
         """Walls that the state ``u`` (concrete) slides on; default none."""
         return Constraints.create(len(self.template.names), [], [])
@@ -238,6 +245,13 @@ class AbstractModel(eqx.Module, Generic[S]):
                 continue
             kept.append(np.asarray(near.vector))
         return u.with_vector(jnp.asarray(np.array(kept).reshape(-1, len(self.template.names))))
+
+    def relabelled(self, u: S) -> list[S]:
+        """States, batch axes kept, that differ from ``u`` in names only; default none known.
+
+        Where a search found one fixed point it starts from these too.
+        """
+        return []
 
     def known_fixed_points(self, plain: PlainStep) -> list[FixedSet] | None:
         """All fixed points of plain SGD by formula, one a connected set; None without a formula."""

@@ -50,6 +50,7 @@ from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 from sgdlimits.statistics.rows import random_rows
 
 _LABEL_LOG2 = 12  # nodes of a scramble, where labels are functions of fields
+_PARALLEL = 1e-9  # squared sine of an angle that counts as rounding
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
@@ -415,6 +416,20 @@ class MultiIndexModel(AbstractNetworkModel):
     def differentiates_nodes(self) -> bool:
         """Noisy classes and no kinks: what is at a kink jumps with the least noise."""
         return not self.kinks and not all(self.data.noiseless)
+
+    def on_border(self, u: Statistics) -> Statistics:
+        """Neurons that are parallel to rounding are so exactly, where there are kinks.
+
+        Parallel neurons stay so, but their kinks part with an angle at a rate that is not small
+        with it: of the rounding of Q a derivative would see the inverse root.
+        """
+        if not self.kinks or self.data.labels_see_fields:
+            return u
+        factor = cholesky(u.Q, _PARALLEL)
+        square = factor @ factor.T
+        near = jnp.max(jnp.abs(square - u.Q)) <= 2 * _PARALLEL * jnp.trace(u.Q)
+        moved = jnp.where(near, square - u.Q, 0.0)
+        return Statistics(u.v, u.M, u.Q + jax.lax.stop_gradient(moved))
 
     # -- moments of one step -------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits.data.base import AbstractDataLaw
@@ -193,6 +194,16 @@ class AbstractNetworkModel(AbstractRowModel[Statistics]):
             lambda y: into_domain(u.with_vector(y), self.root).vector, signature="(n)->(n)"
         )
         return u.with_vector(batched(u.vector))
+
+    def relabelled(self, u: Statistics) -> list[Statistics]:
+        """Neighbouring neurons exchanged, with their entries of v if it has one for each."""
+        result, p = [], self.width
+        for i in range(p - 1):
+            order = np.arange(p)
+            order[[i, i + 1]] = i + 1, i
+            v = u.v[..., order] if self.layer_size == p else u.v
+            result.append(Statistics(v, u.M[..., order, :], u.Q[..., order, :][..., order]))
+        return result
 
     @property
     def differentiates_nodes(self) -> bool:

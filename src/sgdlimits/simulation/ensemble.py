@@ -12,12 +12,12 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _resources, _validate
+from sgdlimits._progress import progress_bar
 from sgdlimits.engines.base import Plan, RunLane
 from sgdlimits.engines.path import Advanced, Recorded
 from sgdlimits.process.lanes import lanes
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.simulation.observe import Observing
-from sgdlimits.simulation.progress import progress_bar
 from sgdlimits.simulation.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.statistics.base import AbstractStatistics
 

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate, _x64
+from sgdlimits._progress import progress_bar
 from sgdlimits.provenance import describe, identity
 from sgdlimits.simulation.places import folder_of
-from sgdlimits.simulation.progress import progress_bar
 from sgdlimits.simulation.simulate import simulate
 from sgdlimits.simulation.sweep_checks import check_alike, check_points, naming
 
