@@ -1,7 +1,7 @@
 """Errors of expectations by a rule, from other rules: one estimate for all models."""
 
 from collections.abc import Callable
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ _ROUNDING = 1e-11  # of the expectations themselves
 _MOST = 30.0  # times the last distance
 
 
+@runtime_checkable
 class Estimates(Protocol):
     """A tree of arrays with several estimates along the leading axis of each."""
 

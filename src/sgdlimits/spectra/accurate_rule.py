@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -17,8 +17,8 @@ E = TypeVar("E", bound=Estimates)
 class Accurate(NamedTuple):
     """A mean, and deviations along a leading axis whose squares add up to its squared error."""
 
-    mean: E  # pyright: ignore[reportGeneralTypeIssues]
-    deviations: E  # pyright: ignore[reportGeneralTypeIssues]
+    mean: Any
+    deviations: Any
 
 
 def accurate(

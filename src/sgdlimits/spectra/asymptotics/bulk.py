@@ -23,6 +23,7 @@ from sgdlimits.spectra.asymptotics.weight_law import WeightLaw
 _POINTS = 161  # of the curve on each component of the bulk
 _LEAST_FLANK = 1e-3  # mass on either side of a gap; less is single samples, not a component
 _MOST_GAPS = 64  # candidates, by width
+_ROUNDING = 1e-12
 TRACY_WIDOM_MEAN, TRACY_WIDOM_SD = -1.2065335745820, 1.2680340580  # beta = 1
 
 
@@ -36,12 +37,14 @@ class Edge(NamedTuple):
             an edge without a square root, such as the hard edge x = 0.
         tail_noise: relative error of E[tau^2] at M samples; above 0.3 the edge is made of single
             samples, which no limit predicts sharply. nan without M.
+        error: estimated error of ``x``, from the nodes of the weights' law.
     """
 
     x: float
     a: float
     scale: float
     tail_noise: float
+    error: float
 
 
 class Interval(NamedTuple):
@@ -69,13 +72,25 @@ class Bulk:
 
     @cached_property
     def right(self) -> Edge:
-        """The upper edge."""
-        return self._edge(outer_edge(self.companion, +1))
+        """The upper edge of all bulk eigenvalues.
+
+        ``right.x`` is the largest eigenvalue of the bulk, those that are 0 included: positive where
+        weights t are; 0 (a hard edge) where t <= 0 and P(t < 0) <= gamma, which leaves eigenvalues
+        0 (``atom``) or lets the density touch 0; negative where t < 0 and P(t < 0) > gamma.
+        """
+        return self._edge(+1)
 
     @cached_property
     def left(self) -> Edge:
-        """The lower edge; for weights >= 0 with P(t > 0) <= gamma it touches 0."""
-        return self._edge(outer_edge(self.companion, -1))
+        """The lower edge of all bulk eigenvalues.
+
+        ``left.x`` is the smallest eigenvalue of the bulk, those that are 0 included: positive where
+        t >= 0 and P(t > 0) > gamma = n/M; 0 (a hard edge) where t >= 0 and P(t > 0) <= gamma: fewer
+        samples count than there are dimensions, and a share ``atom`` of the eigenvalues is 0 (at
+        equality none, and the density diverges there); negative where some weights are. Where
+        there is an atom, the eigenvalues that are not 0 begin at ``components[0].x_low``.
+        """
+        return self._edge(-1)
 
     @cached_property
     def atom(self) -> float:
@@ -98,8 +113,10 @@ class Bulk:
             parts = [piece for part in parts for piece in _cut_at_zero(part)]
         return tuple(parts)
 
-    def _edge(self, a: float) -> Edge:
-        companion = self.companion
+    def _edge(self, side: int) -> Edge:
+        a, companion = outer_edge(self.companion, side), self.companion
+        if self._is_hard(side):
+            return Edge(0.0, a, np.nan, np.nan, 0.0)
         curvature = abs(companion.curvature(a))
         amplitude = np.sqrt(2 / curvature) / (companion.gamma * a * a) if a else 0.0
         scale = amplitude ** (-2 / 3) if amplitude > 0 else np.nan
@@ -108,7 +125,45 @@ class Bulk:
             square = companion.tau(a) ** 2
             spread = max(self._law.expect(square**2) - self._law.expect(square) ** 2, 0.0)
             noise = float(np.sqrt(spread / self.samples) / companion.gamma)
-        return Edge(float(companion.z(a)), a, float(scale), noise)
+        return Edge(float(companion.z(a)), a, float(scale), noise, self._edge_error(side, a))
+
+    def _is_hard(self, side: int) -> bool:
+        """Whether no weight is on this side, and some eigenvalues are 0 or come close to it."""
+        law = self._law
+        here, there = (law.positive, law.negative)[::side]
+        return here == 0 and there <= self.companion.gamma * (1 + _ROUNDING)
+
+    def _edge_error(self, side: int, a: float) -> float:
+        """z is stationary in a at an edge: only its own error counts, not that of a.
+
+        Where there is no room for that, the edge is at the largest weight, and moves with it.
+        """
+        law, companion = self._law, self.companion
+        less, often = law.less_tail
+        other = Companion(less, companion.gamma)
+        z = float(companion.z(a)) if a not in law.t else float(companion.z(a * (1 + 1e-12)))
+        a_less = outer_edge(other, side)
+        tail = z - float(other.z(a_less * (1 + 1e-12 * (a_less in less.t))))
+        if a in law.t:
+            return often * abs(tail)
+        groups, nodes = law.groups, law.samples
+        by_nodes = nodes.mass @ (a * nodes.t / (a - nodes.t))
+        binned = by_nodes - (z - companion.gamma * a)
+        own = groups.error(a * groups.t / (a - groups.t))
+        return float(np.sqrt(own**2 + binned**2 + (often * tail) ** 2))
+
+    @cached_property
+    def atom_error(self) -> float:
+        """Estimated error of ``atom``, from the nodes of the weights' law."""
+        groups = self._law.groups
+        return (
+            groups.error((groups.t != 0).astype(float)) / self.companion.gamma if self.atom else 0.0
+        )
+
+    @property
+    def error(self) -> float:
+        """Of the edge that is known worst."""
+        return max(self.left.error, self.right.error)
 
     # -- density -------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Seen(NamedTuple):
         return len(self.O)
 
     def moment(self, d0: np.ndarray, d1: np.ndarray, d2: np.ndarray) -> np.ndarray:
-        """sum_c p_c E[D x xᵀ] in the span, from E[D], E[D z], E[D z zᵀ] (classes, estimates, ...)."""
+        """sum_c p_c E[D x xᵀ], from E[D], E[D z], E[D z zᵀ] of (classes, estimates)."""
         n, r = self.O.shape[1], len(self.O)
         m, sigma = self.means, self.deviations[:, None, None]
         d1 = sigma * d1 @ self.O
