@@ -108,7 +108,9 @@ def simulate(
     observing = None
     if observers:
         config["observe"] = [describe(o) if out is not None else repr(o) for o in observers]
-        observing = Observing(observers, process.model, dim, seed, chosen.precision, grid)
+        observing = Observing(
+            observers, process.model, process.algorithm, dim, seed, chosen.precision, grid
+        )
     plan = chosen.plan(problem, runs)
     check_memory(plan, chosen.template(process), runs, grid)
     ensemble = Ensemble(

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
@@ -64,27 +66,27 @@ def _by_rule(
 
     def once(rule: AbstractRule) -> E:
         if rule not in kept:
-            kept[rule] = estimates(rule)
+            kept[rule] = jax.tree.map(jnp.asarray, estimates(rule))
         return kept[rule]
 
     if rule.has_error_estimate:
         deviations = jax.tree.map(np.asarray, rule_deviations(once, rule, sizes))
     else:
         deviations = jax.tree.map(lambda x: np.full_like(x, np.nan), once(rule))
-    return Accurate(once(rule).mean(), deviations)
+    return Accurate(jax.tree.map(np.asarray, once(rule).mean()), deviations)
 
 
 def largest(of: E) -> E:
     """The largest number of all arrays: parts of one matrix have one scale."""
     size = max(float(np.max(np.abs(x), initial=0.0)) for x in jax.tree.leaves(of))
-    return jax.tree.map(lambda x: np.asarray(size), of)
+    return jax.tree.map(lambda x: jnp.asarray(size), of)
 
 
 def largest_of_each(of: E) -> E:
     """The largest number of every array."""
-    return jax.tree.map(lambda x: np.max(np.abs(x), initial=0.0), of)
+    return jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0.0), of)
 
 
-def _relative(deviations: np.ndarray, size: np.ndarray) -> float:
+def _relative(deviations: np.ndarray, size: Array) -> float:
     error = np.sqrt((deviations**2).sum(0))
     return float(np.max(error, initial=0.0) / size) if size > 0 else 0.0

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 from scipy.linalg import block_diag
@@ -71,10 +72,10 @@ def in_pieces(
     for first in range(0, count, _PIECE):
         part = [row[first : first + _PIECE] for row in rows]
         size = len(part[0])
-        if size < _PIECE:  # repeat some
-            part = [np.concatenate([x, np.broadcast_to(x[:1], (_PIECE - size, *x.shape[1:]))])
-                    for x in part]  # fmt: skip
-        pieces.append(np.asarray(function(*arguments, *part))[:size])
+        if size < _PIECE:  # repeat one
+            missing = _PIECE - size
+            part = [np.concatenate([x, np.repeat(x[:1], missing, axis=0)]) for x in part]
+        pieces.append(np.asarray(function(*arguments, *map(jnp.asarray, part)))[:size])
     return np.concatenate(pieces)
 
 

@@ -82,8 +82,7 @@ def second_layer(
     cases = Cases(np.arange(len(at.shares)), at.means @ at.rows.T, at.deviations, at.L)
 
     def estimate(rule: AbstractRule | None) -> _Moments:
-        arguments = second_layer_now
-        nodes = labelled_nodes(model, cases, rule, apart, sharp_values, arguments)
+        nodes = labelled_nodes(model, cases, rule, apart, sharp_values, second_layer_now)
         A = nodes.values(_of_each, dynamic(model), second_layer_now, kind)
         weight = at.shares[:, None, None] * nodes.weight
         return _Moments(
@@ -118,7 +117,5 @@ class _Moments(NamedTuple):
         return _Moments(*(scale * (x - x.mean(0)) for x in self))
 
 
-def _of_each(
-    model: MultiIndexModel, v: Array, kind: Kind, s: np.ndarray, labels: np.ndarray
-) -> Array:
-    return second_layer_weights(model, v, jnp.asarray(s), jnp.asarray(labels), kind)
+def _of_each(model: MultiIndexModel, v: Array, kind: Kind, s: Array, labels: Array) -> Array:
+    return second_layer_weights(model, v, s, labels, kind)

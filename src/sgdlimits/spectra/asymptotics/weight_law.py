@@ -62,7 +62,7 @@ class Groups:
         t: weights, those in tails that were cut at the cut, shape (nodes,).
         y: as in ``Samples``.
         index: of the node's group.
-        mass: of the nodes, each group's adding up to one.
+        mass: of the nodes, each group's adding up to that of all.
         cut: -1 or 1 for nodes in a tail that was cut, 0 for others.
     """
 
@@ -77,7 +77,8 @@ class Groups:
         """From nodes and the number of each one's group."""
         total = np.bincount(index, samples.mass)
         none = np.zeros(len(index), np.int8)
-        return cls(samples.t, samples.y, index, samples.mass / total[index], none)
+        mass = samples.mass * (samples.mass.sum() / total)[index]
+        return cls(samples.t, samples.y, index, mass, none)
 
     def clipped(self, low: float, high: float) -> "Groups":
         """With tails cut: to first order, what is cut counts as if it were at the cut."""
@@ -234,8 +235,9 @@ class WeightLaw:
         this law does, and in thin tails what is missing goes on like that; a cut has the place of
         one of so many nodes, to within the root of their number.
         """
-        nodes = len(self.groups.t)
-        cut = max(0.0, 1.0 - float(self.mass.sum())) * nodes
+        nodes, groups = len(self.groups.t), self.groups.index.max() + 1
+        all_mass = float(self.groups.mass.sum()) / groups
+        cut = max(0.0, 1.0 - float(self.mass.sum()) / all_mass) * nodes
         if cut < 0.5:
             tail = _UNSEEN / nodes
             low = self.t[np.searchsorted(np.cumsum(self.mass), tail)]

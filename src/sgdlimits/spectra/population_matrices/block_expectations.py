@@ -180,7 +180,7 @@ def _first_layer(model, kind: Kind, v: Array, i: Array, j: Array, s: Array, labe
 
 
 def _first_layer_all(model, kind: Kind, v: Array, s: Array, labels: Array):
-    return first_layer_matrices(model, v, jnp.asarray(s), jnp.asarray(labels), kind)
+    return first_layer_matrices(model, v, s, labels, kind)
 
 
 @eqx.filter_jit
@@ -189,4 +189,4 @@ def _mixed(model, kind: Kind, v: Array, j: Array, s: Array, labels: Array):
 
 
 def _second(model, kind: Kind, v: Array, s: Array, labels: Array):
-    return second_layer_weights(model, v, jnp.asarray(s), jnp.asarray(labels), kind)
+    return second_layer_weights(model, v, s, labels, kind)

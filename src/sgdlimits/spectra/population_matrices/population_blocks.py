@@ -93,7 +93,9 @@ class PopulationMatrix:
         """Estimated errors of ``eigenvalues(dim)``."""
         now = self.eigenvalues(dim)
         parts = zip(self.deviations.inner, self.deviations.bulk, strict=True)
-        moved = [replace(self, inner=self.inner + a, bulk=self.bulk + b) for a, b in parts]
+        moved = [
+            replace(self, inner=self.inner + a, bulk=np.asarray(self.bulk + b)) for a, b in parts
+        ]
         return np.sqrt(sum((one.eigenvalues(dim) - now) ** 2 for one in moved))
 
     @property
@@ -216,7 +218,7 @@ def population(
     if surface_term:
         found = _with_surface(model, chosen, v, T, A, found)
     (inner, bulk), deviations = found
-    return PopulationMatrix(chosen, kind, inner, bulk, T, A, deviations)
+    return PopulationMatrix(chosen, kind, inner, np.asarray(bulk), T, A, deviations)
 
 
 def _with_surface(
@@ -231,7 +233,7 @@ def _with_surface(
         places = [(i, slice(layer + i * n, layer + (i + 1) * n), (i, i)) for i in range(p)]
     else:
         places = []
-    inner, bulk = to.mean.inner.copy(), to.mean.bulk.copy()
+    inner, bulk = to.mean.inner.copy(), np.array(to.mean.bulk)
     all_inner, all_bulk = [to.deviations.inner], [to.deviations.bulk]
     for i, rows, entry in places:
         (extra, c), (extra_deviations, c_deviations) = surface(model, v, T, A, i)
