@@ -44,19 +44,24 @@ def accurate(
         mean = estimates(None).mean()
         return Accurate(mean, jax.tree.map(lambda x: np.zeros((1, *np.shape(x))), mean))
     sizes = sizes or largest
+    least, best, by = np.inf, None, rules[0]
     for rule in rules:
         found = _by_rule(estimates, rule, sizes)
         worst = max(jax.tree.leaves(jax.tree.map(_relative, found.deviations, sizes(found.mean))))
+        if worst < least or best is None:
+            least, best, by = worst, found, rule
         if worst <= ENOUGH:
-            return found
-    warnings.warn(
-        f"{name} is known to {worst:.1e} of its scale only, by {type(rule).__name__} of "
-        f"{rule.count} nodes; its error says so. For less of it give the model a finer rule=, "
-        "such as QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
-        InaccurateWarning,
-        stacklevel=4,
-    )
-    return found
+            break
+    assert best is not None
+    if not least <= ENOUGH:
+        warnings.warn(
+            f"{name} is known to {least:.1e} of its scale only, by {type(by).__name__} of "
+            f"{by.count} nodes; its error says so. For less of it give the model a finer rule=, "
+            "such as QuasiMonteCarlo(dim, log2_nodes=18, split=False).",
+            InaccurateWarning,
+            stacklevel=4,
+        )
+    return best
 
 
 def _by_rule(

@@ -7,6 +7,7 @@ from sgdlimits.expectations.rules import ROUGH_LOG2, AbstractRule, QuasiMonteCar
 from sgdlimits.models.class_nodes import field_count
 from sgdlimits.models.multi_index import MultiIndexModel
 
+_MANY_LOG2 = 16
 _LOG2 = 12  # Sobol points of a scramble, where labels are functions
 
 
@@ -42,7 +43,9 @@ def field_rules(model: MultiIndexModel, fields: int, rank: int) -> FieldRules:
         return FieldRules((own,), apart)
     if dim <= 2:
         quick = (own,) if fits and own.half() is not None else ()  # its errors are honest, and seen
-        return FieldRules((*quick, *_with_finer(LookedPlane(dim))), apart)
+        # For integrands of more sharp points than there are cells.
+        many = QuasiMonteCarlo(dim, _MANY_LOG2, split=False)
+        return FieldRules((*quick, *_with_finer(LookedPlane(dim)), many), apart)
     return FieldRules(_with_finer(_of_many(model, own, dim, fits, fields > rank)), apart)
 
 

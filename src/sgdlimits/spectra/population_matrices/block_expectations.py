@@ -26,21 +26,35 @@ from sgdlimits.spectra.labelled_nodes import Cases, LabelledNodes, labelled_node
 from sgdlimits.spectra.population_matrices.span import independent_coordinates
 
 
+_CANCELS = 0.1
+
+
 class SmallMatrices(NamedTuple):
-    """Of one block; with a leading axis where there are several estimates."""
+    """Of one block; with a leading axis where there are several estimates.
+
+    ``absolute`` is what the largest entry is if nothing cancels, about: errors are small against a
+    tenth of that, or the largest entry if it is larger.
+    """
 
     inner: np.ndarray
     bulk: np.ndarray
+    absolute: np.ndarray
 
     def mean(self) -> "SmallMatrices":
         """Over the leading axis."""
-        return SmallMatrices(self.inner.mean(0), self.bulk.mean(0))
+        return SmallMatrices(*(x.mean(0) for x in self))
 
     def deviations(self) -> "SmallMatrices":
         """Whose squares add up to the squared standard error of the mean."""
         count = len(self.inner)
         scale = 1 / np.sqrt(count * max(count - 1, 1))
         return SmallMatrices(*(scale * (x - x.mean(0)) for x in self))
+
+    def sizes(self) -> "SmallMatrices":
+        """What errors are small or large against."""
+        parts = self.inner, self.bulk, _CANCELS * self.absolute
+        size = jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0) for x in parts]))
+        return SmallMatrices(size, size, jnp.asarray(np.inf))  # pyright: ignore[reportArgumentType]
 
 
 class Seen(NamedTuple):
@@ -106,7 +120,7 @@ def sharp_values(
     model: MultiIndexModel, v: Array, s: Array, label: Array
 ) -> Float[Array, " components"]:
     """Gradients, and the loss's second derivatives in one direction, which is like no other."""
-    direction = [1.0 + 0.3 * jnp.cos(1.0 + 2.0 * jnp.arange(len(x))) for x in (v, s)]
+    direction = [1.0 + 0.3 * jnp.cos(1.0 + 2.0 * jnp.arange(len(x), dtype=float)) for x in (v, s)]
     gradients = lambda v, s: model.sample_gradients(v, s, label)  # noqa: E731
     (g, h), (along_s, along_v) = jax.jvp(gradients, (v, s), tuple(direction))
     return jnp.concatenate([g, h, along_s, along_v])
@@ -127,51 +141,62 @@ class _Of(NamedTuple):
             pair = jnp.asarray(block.i), jnp.asarray(block.j)
             return self._first(self._values(_first_layer, *pair))
         if block.form == "vv":
-            return self._no_bulk(self._second())
+            return self._no_bulk(*self._second())
         if block.form == "vW":
-            return self._no_bulk(self._mixed(block.j))
+            return self._no_bulk(*self._mixed(block.j))
         return self._all(with_layer=block.form == "all")
 
     def _values(self, function: Any, *arguments: Any) -> np.ndarray:
         return self.nodes.values(function, self.model, self.kind, self.v, *arguments)
 
-    def _no_bulk(self, inner: np.ndarray) -> SmallMatrices:
-        return SmallMatrices(inner, np.zeros(len(inner)))
+    def _no_bulk(self, inner: np.ndarray, absolute: np.ndarray) -> SmallMatrices:
+        return SmallMatrices(inner, np.zeros(len(inner)), absolute)
 
     def _all(self, with_layer: bool) -> SmallMatrices:
         p, n = self.model.width, self.at.O.shape[1]
         count = self.nodes.weight.shape[1]
         inner, bulk = np.zeros((count, p, n, p, n)), np.zeros((count, p, p))
+        absolute = np.zeros(count)
         D = self._values(_first_layer_all)
         for i in range(p):
             for j in range(i, p):
-                value, c = self._first(D[..., i, j])
+                value, c, size = self._first(D[..., i, j])
+                absolute = np.maximum(absolute, size)
                 inner[:, i, :, j], inner[:, j, :, i] = value, np.swapaxes(value, 1, 2)
                 bulk[:, i, j] = bulk[:, j, i] = c
         first = inner.reshape(count, p * n, p * n)
         if not with_layer or not len(self.v):
-            return SmallMatrices(first, bulk)
-        across = np.concatenate([self._mixed(j) for j in range(p)], axis=2)
+            return SmallMatrices(first, bulk, absolute)
+        across = np.concatenate([self._mixed(j)[0] for j in range(p)], axis=2)
         rows = [
-            np.concatenate([self._second(), across], axis=2),
+            np.concatenate([self._second()[0], across], axis=2),
             np.concatenate([np.swapaxes(across, 1, 2), first], axis=2),
         ]
-        return SmallMatrices(np.concatenate(rows, axis=1), bulk)
+        return SmallMatrices(np.concatenate(rows, axis=1), bulk, absolute)
 
     def _first(self, D: np.ndarray) -> SmallMatrices:
         d0, d1 = self.nodes.moments(D)
         inner = self.at.moment(d0, d1, self.nodes.second_moments(D))
-        return SmallMatrices(inner, self.at.bulk(d0))
+        absolute = self.at.bulk((self.nodes.weight * np.abs(D)).sum(2))
+        return SmallMatrices(inner, self.at.bulk(d0), absolute)
 
-    def _mixed(self, j: int) -> np.ndarray:
-        a0, a1 = self.nodes.moments(self._values(_mixed, jnp.asarray(j)))
+    def _mixed(self, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix, and its size if nothing cancels."""
+        a = self._values(_mixed, jnp.asarray(j))
+        a0, a1 = self.nodes.moments(a)
         at = self.at
         inside = np.einsum("c,crl,ci->rli", at.shares, a0, at.means)
-        return inside + np.einsum("c,crlz->rlz", at.shares * at.deviations, a1) @ at.O
+        total = inside + np.einsum("c,crlz->rlz", at.shares * at.deviations, a1) @ at.O
+        largest = np.abs(a).max(-1, initial=0.0)
+        sizes = (self.nodes.weight * largest).sum(2)
+        return total, (at.shares * at.deviations) @ sizes
 
-    def _second(self) -> np.ndarray:
-        second = self._values(_second)
-        return np.einsum("c,crn,crnkl->rkl", self.at.shares, self.nodes.weight, second)
+    def _second(self) -> tuple[np.ndarray, np.ndarray]:
+        """The matrix, and its size if nothing cancels."""
+        A, shares = self._values(_second), self.at.shares
+        largest = np.abs(A).max((-2, -1), initial=0.0)
+        total = np.einsum("c,crn,crnkl->rkl", shares, self.nodes.weight, A)
+        return total, shares @ (self.nodes.weight * largest).sum(2)
 
 
 @eqx.filter_jit

@@ -46,8 +46,8 @@ def surface(
     n, law = T.shape[1], model.data
     length = float(np.linalg.norm(T[i]))
     if not model.network.kinks or length == 0:
-        nothing = SmallMatrices(np.zeros((n, n)), np.zeros(()))
-        return Accurate(nothing, SmallMatrices(np.zeros((1, n, n)), np.zeros(1)))
+        nothing = SmallMatrices(np.zeros((n, n)), np.zeros(()), np.zeros(()))
+        return Accurate(nothing, SmallMatrices(np.zeros((1, n, n)), np.zeros(1), np.zeros(1)))
     t = T[i] / length
     others = seen_rows(law, np.delete(T, i, axis=0), A)
     along, beside = others @ t, others - np.outer(others @ t, t)
@@ -77,9 +77,10 @@ def surface(
         J0, J1 = nodes.moments(J)
         inner = at.moment(J0, J1, nodes.second_moments(J))
         bulk = at.bulk(J0)
-        return SmallMatrices(inner - bulk[:, None, None] * np.outer(t, t), bulk)
+        absolute = at.bulk((nodes.weight * np.abs(J)).sum(2))
+        return SmallMatrices(inner - bulk[:, None, None] * np.outer(t, t), bulk, absolute)
 
-    return accurate(f"surface term of neuron {i}", estimate, rules)
+    return accurate(f"surface term of neuron {i}", estimate, rules, SmallMatrices.sizes)
 
 
 def _lower(beside: np.ndarray, others: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +102,9 @@ def _jumps(
 
     def at(s_i: Array) -> Array:
         index = jnp.arange(len(others) + 1)
-        spread = others[jnp.clip(index - (index > i), 0, max(len(others) - 1, 0))]
+        spread = others[
+            jnp.clip(jnp.where(index > i, index - 1, index), 0, max(len(others) - 1, 0))
+        ]
         s = jnp.where(index == i, s_i, spread) if len(others) else s_i[None]
         return model.sample_gradients(v, s, label)[0][i]
 

@@ -80,7 +80,7 @@ def leading(
         for probability, point in _sides(model, s, sigma, T @ T.T, sided):
             total = total + p * probability * _term(model, chosen, kind, v, point, labels, means[c])
     inner = np.asarray(total)
-    exact = SmallMatrices(np.zeros((1, *inner.shape)), np.zeros(1))
+    exact = SmallMatrices(np.zeros((1, *inner.shape)), np.zeros(1), np.zeros(1))
     return PopulationMatrix(chosen, kind, inner, np.zeros(()), T, A, exact)
 
 

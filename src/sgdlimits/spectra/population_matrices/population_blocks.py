@@ -79,7 +79,7 @@ class PopulationMatrix:
     @property
     def bulk_error(self) -> np.ndarray:
         """Estimated error of every entry of ``bulk``."""
-        return np.sqrt((self.deviations.bulk**2).sum(0))
+        return np.asarray(np.sqrt((self.deviations.bulk**2).sum(0)))
 
     @property
     def error(self) -> float:
@@ -194,8 +194,8 @@ def population(
         Small matrices that determine the block in any dimension, with their errors.
 
     Warns:
-        InaccurateWarning: if they are known to more than 1e-3 of their size only. Finer rules are
-            taken before that.
+        InaccurateWarning: if they are not known to 1e-3 of their largest number, or of a tenth of
+            what it is if nothing cancels. Finer rules are taken before that.
 
     Raises:
         TypeError, ValueError: for bad input, classes without noise, or ``surface_term`` of the
@@ -214,10 +214,11 @@ def population(
         f"population block {chosen.name} ({kind})",
         lambda rule: estimate(model, chosen, kind, second_layer, of, rule, apart),
         rules,
+        SmallMatrices.sizes,
     )
     if surface_term:
         found = _with_surface(model, chosen, v, T, A, found)
-    (inner, bulk), deviations = found
+    (inner, bulk, _), deviations = found
     return PopulationMatrix(chosen, kind, inner, np.asarray(bulk), T, A, deviations)
 
 
@@ -236,7 +237,7 @@ def _with_surface(
     inner, bulk = to.mean.inner.copy(), np.array(to.mean.bulk)
     all_inner, all_bulk = [to.deviations.inner], [to.deviations.bulk]
     for i, rows, entry in places:
-        (extra, c), (extra_deviations, c_deviations) = surface(model, v, T, A, i)
+        (extra, c, _), (extra_deviations, c_deviations, _) = surface(model, v, T, A, i)
         inner[rows, rows] += extra
         bulk[entry] += c
         spread = np.zeros((len(c_deviations), *inner.shape))
@@ -245,5 +246,6 @@ def _with_surface(
         of_bulk[(slice(None), *entry)] = c_deviations
         all_inner.append(spread)
         all_bulk.append(of_bulk)
-    deviations = SmallMatrices(np.concatenate(all_inner), np.concatenate(all_bulk))
-    return Accurate(SmallMatrices(inner, bulk), deviations)
+    parts = np.concatenate(all_inner), np.concatenate(all_bulk)
+    deviations = SmallMatrices(*parts, np.zeros(len(parts[1])))
+    return Accurate(SmallMatrices(inner, bulk, to.mean.absolute), deviations)
