@@ -23,7 +23,6 @@ from sgdlimits.spectra.asymptotics.weight_law import WeightLaw
 _POINTS = 161  # of the curve on each component of the bulk
 _LEAST_FLANK = 1e-3  # mass on either side of a gap; less is single samples, not a component
 _MOST_GAPS = 64  # candidates, by width
-_ROUNDING = 1e-12
 TRACY_WIDOM_MEAN, TRACY_WIDOM_SD = -1.2065335745820, 1.2680340580  # beta = 1
 
 
@@ -72,23 +71,25 @@ class Bulk:
 
     @cached_property
     def right(self) -> Edge:
-        """The upper edge of all bulk eigenvalues.
+        """The upper end of the bulk eigenvalues that are not 0: as ``left``, mirrored.
 
-        ``right.x`` is the largest eigenvalue of the bulk, those that are 0 included: positive where
-        weights t are; 0 (a hard edge) where t <= 0 and P(t < 0) <= gamma, which leaves eigenvalues
-        0 (``atom``) or lets the density touch 0; negative where t < 0 and P(t < 0) > gamma.
+        Negative where all weights that are not 0 are negative; then a share ``atom`` of eigenvalues
+        0 lies apart, above it.
         """
         return self._edge(+1)
 
     @cached_property
     def left(self) -> Edge:
-        """The lower edge of all bulk eigenvalues.
+        """The lower end of the bulk eigenvalues that are not 0.
 
-        ``left.x`` is the smallest eigenvalue of the bulk, those that are 0 included: positive where
-        t >= 0 and P(t > 0) > gamma = n/M; 0 (a hard edge) where t >= 0 and P(t > 0) <= gamma: fewer
-        samples count than there are dimensions, and a share ``atom`` of the eigenvalues is 0 (at
-        equality none, and the density diverges there); negative where some weights are. Where
-        there is an atom, the eigenvalues that are not 0 begin at ``components[0].x_low``.
+        Let t be the weights and gamma = n/M. Eigenvalues 0 are no part of this: there is a share
+        ``atom`` = 1 - P(t != 0)/gamma of them where fewer samples count than there are dimensions.
+
+        * t >= 0, P(t > 0) > gamma: ``left.x`` is positive, and no eigenvalue is 0.
+        * t >= 0, P(t > 0) = gamma: 0, a hard edge, at which the density diverges; no atom.
+        * t >= 0, P(t > 0) < gamma: the atom lies apart, below ``left.x``, which is positive if
+          positive weights stay away from 0, and tends to 0 with the smallest of them.
+        * weights of either sign: negative; 0 lies inside, and so does the atom.
         """
         return self._edge(-1)
 
@@ -115,8 +116,6 @@ class Bulk:
 
     def _edge(self, side: int) -> Edge:
         a, companion = outer_edge(self.companion, side), self.companion
-        if self._is_hard(side):
-            return Edge(0.0, a, np.nan, np.nan, 0.0)
         curvature = abs(companion.curvature(a))
         amplitude = np.sqrt(2 / curvature) / (companion.gamma * a * a) if a else 0.0
         scale = amplitude ** (-2 / 3) if amplitude > 0 else np.nan
@@ -126,12 +125,6 @@ class Bulk:
             spread = max(self._law.expect(square**2) - self._law.expect(square) ** 2, 0.0)
             noise = float(np.sqrt(spread / self.samples) / companion.gamma)
         return Edge(float(companion.z(a)), a, float(scale), noise, self._edge_error(side, a))
-
-    def _is_hard(self, side: int) -> bool:
-        """Whether no weight is on this side, and some eigenvalues are 0 or come close to it."""
-        law = self._law
-        here, there = (law.positive, law.negative)[::side]
-        return here == 0 and there <= self.companion.gamma * (1 + _ROUNDING)
 
     def _edge_error(self, side: int, a: float) -> float:
         """z is stationary in a at an edge: only its own error counts, not that of a.

@@ -25,7 +25,6 @@ from sgdlimits.spectra.blocks import (
 from sgdlimits.spectra.labelled_nodes import Cases, LabelledNodes, labelled_nodes, seen_rows
 from sgdlimits.spectra.population_matrices.span import independent_coordinates
 
-
 _CANCELS = 0.1
 
 
