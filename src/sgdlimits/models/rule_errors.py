@@ -1,14 +1,13 @@
 """Errors of expectations by a rule, from other rules: one estimate for all models."""
 
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from sgdlimits.expectations.rules import AbstractRule
-from sgdlimits.models.expectations import Expectations
 
 T = TypeVar("T", covariant=True)
 V = TypeVar("V")
@@ -17,12 +16,28 @@ _ROUNDING = 1e-11  # of the expectations themselves
 _MOST = 30.0  # times the last distance
 
 
+@runtime_checkable
+class Estimates(Protocol):
+    """A tree of arrays with several estimates along the leading axis of each."""
+
+    def mean(self) -> Self:
+        """Over that axis."""
+        ...
+
+    def deviations(self) -> Self:
+        """Whose squares add up to the squared standard error of the mean."""
+        ...
+
+
+E = TypeVar("E", bound=Estimates)
+
+
 def rule_deviations(
-    estimates: Callable[[AbstractRule], Expectations],
+    estimates: Callable[[AbstractRule], E],
     rule: AbstractRule,
-    size: Callable[[Expectations], Expectations],
+    size: Callable[[E], E],
     coarser: AbstractRule | None = None,
-) -> Expectations:
+) -> E:
     """Deviations whose squares add up to that of the error, along the leading axis.
 
     Distances to a coarser rule and, where it has one, to its half; or deviations of replicates.
@@ -38,7 +53,7 @@ def rule_deviations(
     """
     coarser, half, fine = rule.coarser() or coarser, rule.half(), estimates(rule)
     if coarser is None:
-        if len(fine.h) < 2:
+        if len(jax.tree.leaves(fine)[0]) < 2:
             raise ValueError(f"rule={rule!r}: it has no error estimate; take a larger one.")
         return fine.deviations()
     rounding = jax.tree.map(lambda x: _ROUNDING * x, fine)
@@ -68,7 +83,7 @@ def _summed(steps: int, near: Array, fine: Array, half: Array) -> Array:
     return near / (1 - jnp.minimum(step, 1 - 1 / _MOST))
 
 
-def left_over(fine: Expectations, half: Expectations, size: Expectations) -> Expectations:
+def left_over(fine: E, half: E, size: E) -> E:
     """Part of the distance to half of the nodes that may still be missing.
 
     All of it where that distance is large: a rule that has not begun to converge is no nearer to

@@ -14,6 +14,7 @@ import xarray as xr
 from jaxtyping import Array, Float, PyTree
 
 from sgdlimits import _resources, _validate
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.base import AbstractEngine
 from sgdlimits.engines.path import Recorded
 from sgdlimits.models.base import Model
@@ -27,6 +28,7 @@ class Snapshot:
 
     Attributes:
         model: what is learned.
+        algorithm: what learns it, such as ``OnlineSGD``: its batch, schedule and rule.
         parameters: real parameters in double precision, as ``lift`` gives them.
         frame: the fixed directions, shape (directions, dim).
         time, step: now.
@@ -36,6 +38,7 @@ class Snapshot:
     """
 
     model: Model
+    algorithm: OnlineSGD
     parameters: PyTree
     frame: Float[Array, "directions dim"]
     time: float
@@ -79,6 +82,7 @@ class Observing:
 
     observers: tuple[Observer, ...]
     model: Model
+    algorithm: OnlineSGD
     dim: int
     seed: int
     dtype: str
@@ -108,6 +112,7 @@ class Observations:
             if not gone[index]:
                 snapshot = Snapshot(
                     model=self.setting.model,
+                    algorithm=self.setting.algorithm,
                     parameters=jax.tree.map(lambda x, i=index: x[i].astype(float), parameters),
                     frame=self.frame,
                     time=float(grid.times[slot]),

@@ -214,7 +214,9 @@ def check(
     observing = None
     if observers:
         config["observe"] = [describe(o) if keeps else repr(o) for o in observers]
-        observing = Observing(observers, process.model, dim, seed, chosen.precision, grid)
+        observing = Observing(
+            observers, process.model, process.algorithm, dim, seed, chosen.precision, grid
+        )
     return Checked(problem, chosen, numbers, config, given, observing, wants_risk)
 
 

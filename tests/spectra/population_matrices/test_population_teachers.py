@@ -22,6 +22,9 @@ from tests.spectra.cases import (
 )
 from tests.spectra.sampled_means import blocks, z_scores
 
+# Few nodes, chosen so that tests are quick.
+pytestmark = pytest.mark.filterwarnings("ignore:.*of its scale only")
+
 _DIM = 6
 
 

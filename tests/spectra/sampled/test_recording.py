@@ -36,7 +36,7 @@ def test_spectra_of_a_committee_are_recorded():
     seen = []
     observe = [
         spectra.Spectrum([(0, 1)], spectra.TestData(40), k=2, kinds=["gradient"]),
-        spectra.Spectrum(["vv"], spectra.TrainingData(batch=2), k=1, full=True, prefix="train_"),
+        spectra.Spectrum(["vv"], spectra.TrainingData(), k=1, full=True, prefix="train_"),
         lambda s: seen.append(s.parameters) or {},
     ]
     result = sl.simulate(
@@ -49,6 +49,13 @@ def test_spectra_of_a_committee_are_recorded():
     batch = spectra.training_samples(model, dim, count, 1, batch=2)
     values = spectra.empirical(model, seen[-1], batch, "vv").eigenvalues()
     np.testing.assert_allclose(result["train_hessian_spectrum"][0, -1, 0], values, rtol=1e-9)
+
+
+def test_a_batch_that_is_not_the_runs_is_refused():
+    watch = spectra.Spectrum([(0, 0)], spectra.TrainingData(batch=3), k=1)
+    sgd = sl.OnlineSGD(step=0.5, batch=2)
+    with pytest.raises(ValueError, match="batch=3: the run's algorithm takes 2 samples a step"):
+        sl.simulate(erf(), sgd, "sgd", dim=10, time=1.0, observe=[watch])
 
 
 def test_bad_settings_are_refused(as_users_run):

@@ -4,19 +4,22 @@ dim -> infinity at M/dim = alpha fixed, with the parameters independent of the s
 From summary statistics alone: bulk, outliers, their vectors' overlaps, and fluctuations.
 """
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.bulk import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD, Bulk, Edge
 from sgdlimits.spectra.asymptotics.companion import Companion
 from sgdlimits.spectra.asymptotics.eigenspace import Eigenspace
 from sgdlimits.spectra.asymptotics.outliers import Outlier, find_outliers
 from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
-from sgdlimits.spectra.asymptotics.weight_law import WeightLaw, nodes_for
+from sgdlimits.spectra.asymptotics.weight_law import MOST_NODES, WeightLaw, nodes_for
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -54,6 +57,17 @@ class BlockSpectrum:
     def outliers(self) -> tuple[Outlier, ...]:
         """Eigenvalues outside the bulk, by decreasing value."""
         return find_outliers(self.bulk)
+
+    @property
+    def error(self) -> float:
+        """Estimated error of the edge or outlier that is known worst, from the law's nodes."""
+        return max([self.bulk.error, *(outlier.error for outlier in self.outliers)])
+
+    @property
+    def relative_error(self) -> float:
+        """``error`` in units of the largest eigenvalue in size."""
+        sizes = [abs(edge.x) for edge in (self.bulk.left, self.bulk.right)]
+        return self.error / max([*sizes, *(abs(outlier.value) for outlier in self.outliers)])
 
     @cached_property
     def eigenspace(self) -> Eigenspace:
@@ -163,12 +177,16 @@ def asymptotic(
         alpha: samples per dimension, M/dim.
         dim: the dimension; then n = dim - rank V replaces dim, and the tails of the weights'
             law that M samples do not show are cut. None: the strict limit.
-        nodes: quasi-random nodes of the weights' law; default 2^17, more for M above 2^14.
+        nodes: quasi-random nodes of the weights' law; default 2^17, more for M above 2^14 and where
+            that does not give 1e-3 of the largest eigenvalue, up to 2^19.
         truncate: with dim, cut the tails of mass 1/(2M). Weights whose extremes are rare would
             otherwise give an edge that no sample of this size reaches.
 
     Returns:
-        The spectrum; its parts are computed when asked for.
+        The spectrum, with errors; its parts are computed when asked for.
+
+    Warns:
+        InaccurateWarning: if ``nodes`` is left out and 2^19 do not give 1e-3.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -181,8 +199,44 @@ def asymptotic(
     if dim is not None:
         dim = _validate.integer("dim", dim, model.minimum_dim + 1)
         samples = alpha * dim
-    law = WeightLaw.create(model, u, block, kind, nodes_for(samples) if nodes is None else nodes)
-    return of_law(law, alpha, dim, truncate)
+    build = lambda count: WeightLaw.create(model, u, block, kind, count)  # noqa: E731
+    if nodes is not None:
+        return of_law(build(nodes), alpha, dim, truncate)
+    return accurate_spectrum(
+        f"spectrum of block {block} ({kind})",
+        build,
+        nodes_for(samples),
+        lambda law: of_law(law, alpha, dim, truncate),
+    )
+
+
+def accurate_spectrum(
+    name: str,
+    build: Callable[[int], WeightLaw],
+    count: int,
+    spectrum: Callable[[WeightLaw], BlockSpectrum],
+) -> BlockSpectrum:
+    """On ``count`` nodes, or more where edges and outliers are not known to 1e-3.
+
+    Warns:
+        InaccurateWarning: if the most nodes do not reach that.
+    """
+    while True:
+        found = spectrum(build(count))
+        error = found.relative_error
+        if error <= ENOUGH:
+            return found
+        if count >= MOST_NODES:
+            break
+        count = min(4 * count, MOST_NODES)
+    warnings.warn(
+        f"{name} is known to {error:.1e} of its scale only, by {count} nodes; its errors say so. "
+        "For less of it give more nodes=, up to 2**24; or a dim=, which cuts tails that no "
+        "sample shows.",
+        InaccurateWarning,
+        stacklevel=3,
+    )
+    return found
 
 
 def of_law(

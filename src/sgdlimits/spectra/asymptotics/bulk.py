@@ -36,12 +36,14 @@ class Edge(NamedTuple):
             an edge without a square root, such as the hard edge x = 0.
         tail_noise: relative error of E[tau^2] at M samples; above 0.3 the edge is made of single
             samples, which no limit predicts sharply. nan without M.
+        error: estimated error of ``x``, from the nodes of the weights' law.
     """
 
     x: float
     a: float
     scale: float
     tail_noise: float
+    error: float
 
 
 class Interval(NamedTuple):
@@ -69,13 +71,27 @@ class Bulk:
 
     @cached_property
     def right(self) -> Edge:
-        """The upper edge."""
-        return self._edge(outer_edge(self.companion, +1))
+        """The upper end of the bulk eigenvalues that are not 0: as ``left``, mirrored.
+
+        Negative where all weights that are not 0 are negative; then a share ``atom`` of eigenvalues
+        0 lies apart, above it.
+        """
+        return self._edge(+1)
 
     @cached_property
     def left(self) -> Edge:
-        """The lower edge; for weights >= 0 with P(t > 0) <= gamma it touches 0."""
-        return self._edge(outer_edge(self.companion, -1))
+        """The lower end of the bulk eigenvalues that are not 0.
+
+        Let t be the weights and gamma = n/M. Eigenvalues 0 are no part of this: there is a share
+        ``atom`` = 1 - P(t != 0)/gamma of them where fewer samples count than there are dimensions.
+
+        * t >= 0, P(t > 0) > gamma: ``left.x`` is positive, and no eigenvalue is 0.
+        * t >= 0, P(t > 0) = gamma: 0, a hard edge, at which the density diverges; no atom.
+        * t >= 0, P(t > 0) < gamma: the atom lies apart, below ``left.x``, which is positive if
+          positive weights stay away from 0, and tends to 0 with the smallest of them.
+        * weights of either sign: negative; 0 lies inside, and so does the atom.
+        """
+        return self._edge(-1)
 
     @cached_property
     def atom(self) -> float:
@@ -98,8 +114,8 @@ class Bulk:
             parts = [piece for part in parts for piece in _cut_at_zero(part)]
         return tuple(parts)
 
-    def _edge(self, a: float) -> Edge:
-        companion = self.companion
+    def _edge(self, side: int) -> Edge:
+        a, companion = outer_edge(self.companion, side), self.companion
         curvature = abs(companion.curvature(a))
         amplitude = np.sqrt(2 / curvature) / (companion.gamma * a * a) if a else 0.0
         scale = amplitude ** (-2 / 3) if amplitude > 0 else np.nan
@@ -108,7 +124,39 @@ class Bulk:
             square = companion.tau(a) ** 2
             spread = max(self._law.expect(square**2) - self._law.expect(square) ** 2, 0.0)
             noise = float(np.sqrt(spread / self.samples) / companion.gamma)
-        return Edge(float(companion.z(a)), a, float(scale), noise)
+        return Edge(float(companion.z(a)), a, float(scale), noise, self._edge_error(side, a))
+
+    def _edge_error(self, side: int, a: float) -> float:
+        """z is stationary in a at an edge: only its own error counts, not that of a.
+
+        Where there is no room for that, the edge is at the largest weight, and moves with it.
+        """
+        law, companion = self._law, self.companion
+        less, often = law.less_tail
+        other = Companion(less, companion.gamma)
+        z = float(companion.z(a)) if a not in law.t else float(companion.z(a * (1 + 1e-12)))
+        a_less = outer_edge(other, side)
+        tail = z - float(other.z(a_less * (1 + 1e-12 * (a_less in less.t))))
+        if a in law.t:
+            return often * abs(tail)
+        groups, nodes = law.groups, law.samples
+        by_nodes = nodes.mass @ (a * nodes.t / (a - nodes.t))
+        binned = by_nodes - (z - companion.gamma * a)
+        own = groups.error(a * groups.t / (a - groups.t))
+        return float(np.sqrt(own**2 + binned**2 + (often * tail) ** 2))
+
+    @cached_property
+    def atom_error(self) -> float:
+        """Estimated error of ``atom``, from the nodes of the weights' law."""
+        groups = self._law.groups
+        return (
+            groups.error((groups.t != 0).astype(float)) / self.companion.gamma if self.atom else 0.0
+        )
+
+    @property
+    def error(self) -> float:
+        """Of the edge that is known worst."""
+        return max(self.left.error, self.right.error)
 
     # -- density -------------------------------------------------------------------------------
 

@@ -16,7 +16,9 @@ from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
 from sgdlimits.spectra.asymptotics.weight_law import (
     check_block,
     finite_weights,
+    group_of,
     seen_at,
+    standard_error,
     standard_nodes,
 )
 from sgdlimits.spectra.blocks import Kind, first_layer_matrices
@@ -32,12 +34,14 @@ class MatrixLaw:
         mass: of the nodes, shape (nodes,).
         T: weights, shape (nodes, width, width).
         second: E[y yᵀ] given the node, shape (nodes, rank * rank).
+        group: of the nodes; the spread of groups tells the error (see ``weight_law.Groups``).
     """
 
     space: SignalSpace
     mass: np.ndarray
     T: np.ndarray
     second: np.ndarray
+    group: np.ndarray
 
     @classmethod
     def create(cls, model: MultiIndexModel, u: Statistics, kind: Kind, nodes: int) -> "MatrixLaw":
@@ -67,7 +71,13 @@ class MatrixLaw:
         free = np.diag(np.arange(space.rank) >= space.seen).astype(float)
         second = (y[..., :, None] * y[..., None, :] + free).reshape(classes * count, -1)
         width = model.width
-        return cls(space, np.repeat(shares / count, count), T.reshape(-1, width, width), second)
+        mass, group = np.repeat(shares / count, count), np.tile(group_of(count), classes)
+        return cls(space, mass, T.reshape(-1, width, width), second, group)
+
+    def error(self, values: np.ndarray) -> float:
+        """Standard error of the mean of a function, from its values at the nodes."""
+        total = np.bincount(self.group, self.mass)
+        return standard_error(np.bincount(self.group, self.mass * values) / total)
 
     def truncate(self, samples: float) -> "MatrixLaw":
         """Without the largest weights, of total mass 1/(2 samples)."""
@@ -77,4 +87,5 @@ class MatrixLaw:
         mass = self.mass.copy()
         mass[order] -= np.clip(1 / (2 * samples) - before, 0.0, mass[order])
         kept = mass > 0
-        return MatrixLaw(self.space, mass[kept], self.T[kept], self.second[kept])
+        parts = self.T[kept], self.second[kept], self.group[kept]
+        return MatrixLaw(self.space, mass[kept], *parts)

@@ -32,6 +32,7 @@ class Outlier:
         deviation: limit of sqrt(M) times the standard deviation of the eigenvalue, for one that is
             not degenerate.
         a: its companion coordinate.
+        error: estimated error of ``value``, from the nodes of the weights' law.
     """
 
     value: float
@@ -40,6 +41,7 @@ class Outlier:
     vector: np.ndarray
     deviation: float
     a: float
+    error: float
 
     def overlap(self, direction: np.ndarray) -> float:
         """Squared overlap of the outlier's unit vector with a fixed unit vector.
@@ -64,9 +66,14 @@ def find_outliers(bulk: Bulk) -> tuple[Outlier, ...]:
     q = np.stack([_vector(companion, place, index) for _, index, place in found])
     mass = np.array([_mass(companion, *pair) for pair in zip(a, q, strict=True)])
     deviation = _deviations(companion, a, q, mass)
+    error = _errors(companion, a, q, mass)
     outliers = [
-        Outlier(float(companion.z(place)), side, float(mass[i]), q[i], float(deviation[i]), place)
-        for i, (side, _, place) in enumerate(found)
+        Outlier(float(companion.z(place)), side, *of)
+        for (side, _, place), of in zip(
+            found,
+            zip(map(float, mass), q, map(float, deviation), a, map(float, error), strict=True),
+            strict=True,
+        )
     ]
     return tuple(sorted(outliers, key=lambda outlier: -outlier.value))
 
@@ -123,6 +130,41 @@ def _deviations(companion: Companion, a: np.ndarray, q: np.ndarray, mass: np.nda
     energy = np.array([companion.energy(place) for place in a])
     noise = 2 / gamma * (1 - energy / gamma) * (1 - mass) ** 2 * (gamma * a) ** 2
     return np.sqrt(_variances(law.samples, law.space.seen, a, q, mass) + noise)
+
+
+def _errors(companion: Companion, a: np.ndarray, q: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """A root moves by mass db + (1 - mass) dz, where b and z do at fixed a.
+
+    Roots that are close to each other mix: by all that B moves between them, or what second order
+    makes of it if that is less.
+    """
+    law = companion.law
+    groups, seen, value = law.groups, law.space.seen, companion.z(a)
+    result = np.zeros(len(a))
+    for i, place in enumerate(a):
+        scaled = place * groups.t / (place - groups.t)
+        own = groups.y @ q[i]
+        free = q[:, seen:] @ q[i, seen:]
+        size = mass[i] * (own**2 + free[i]) + 1 - mass[i]
+        binned = _binning(companion, place, q[i], mass[i])
+        result[i] = groups.error(scaled * size) ** 2 + binned**2
+        for j in np.flatnonzero(np.arange(len(a)) != i):
+            share = (mass[i] * mass[j]) ** 0.5
+            between = share * groups.error(scaled * (own * (groups.y @ q[j]) + free[j]))
+            gap = abs(value[i] - value[j])
+            result[i] += min(between, between**2 / max(gap, 1e-300)) ** 2
+    return np.sqrt(result)
+
+
+def _binning(companion: Companion, a: float, q: np.ndarray, mass: float) -> float:
+    """What bins change."""
+    law = companion.law
+    nodes, free = law.samples, float(np.sum(q[law.space.seen :] ** 2))
+    size = mass * ((nodes.y @ q) ** 2 + free) + 1 - mass
+    by_nodes = nodes.mass @ (a * nodes.t / (a - nodes.t) * size)
+    signal = q @ (companion.signal(a) - law.constant) @ q
+    noise = float(companion.z(a)) - companion.gamma * a
+    return float(by_nodes - mass * signal - (1 - mass) * noise)
 
 
 def _variances(

@@ -6,16 +6,23 @@ up to the error of the quadrature.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
+from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.spectra.accurate_rule import accurate, largest_of_each
 from sgdlimits.spectra.asymptotics.weight_law import check_block
 from sgdlimits.spectra.blocks import Kind, second_layer_weights
-from sgdlimits.spectra.labelled_nodes import fields_of, labelled_nodes
+from sgdlimits.spectra.field_rules import field_rules
+from sgdlimits.spectra.labelled_nodes import Cases, labelled_nodes
+from sgdlimits.spectra.population_matrices.block_expectations import seen, sharp_values
+from sgdlimits.spectra.population_matrices.span import span_coordinates
 from sgdlimits.statistics.overlaps import Statistics
 
 
@@ -27,11 +34,18 @@ class SecondLayerSpectrum:
         values: of the mean matrix, shape (layer,).
         vectors: unit eigenvectors of the mean, in columns.
         covariance: Var(u_iᵀ A u_j) of one sample's matrix A, shape (layer, layer).
+        errors: estimated errors of ``values``, from the quadrature.
     """
 
     values: np.ndarray
     vectors: np.ndarray
     covariance: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Of the value that is known worst."""
+        return float(self.errors.max())
 
     def deviations(self, samples: float) -> np.ndarray:
         """Standard deviations of simple eigenvalues over matrices of ``samples`` samples."""
@@ -62,18 +76,46 @@ def second_layer(
     check_block(model, u, (0, 0), kind)
     if model.layer_size == 0:
         raise ValueError(f"model={model!r}: the network has no second layer that is trained.")
-    law = model.data
-    means, factor = (np.asarray(x) for x in fields_of(law, u))
-    each, weights = [], []
-    numbers = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
-    for c, (share, deviation, mean) in enumerate(numbers):
-        _, weight, s, labels = labelled_nodes(model, c, mean, deviation * factor)
-        A = second_layer_weights(dynamic(model), jnp.asarray(u.v), s, labels, kind)
-        each.append(np.asarray(A))
-        weights.append(share * np.asarray(weight))
-    A, weight = np.concatenate(each), np.concatenate(weights)
-    values, vectors = np.linalg.eigh(np.tensordot(weight, A, axes=1))
+    v, T, A = span_coordinates(model, u, None)
+    at, second_layer_now = seen(model, T, A), jnp.asarray(v)
+    rules, apart = field_rules(model, len(at.rows), at.rank)
+    cases = Cases(np.arange(len(at.shares)), at.means @ at.rows.T, at.deviations, at.L)
+
+    def estimate(rule: AbstractRule | None) -> _Moments:
+        nodes = labelled_nodes(model, cases, rule, apart, sharp_values, second_layer_now)
+        A = nodes.values(_of_each, dynamic(model), second_layer_now, kind)
+        weight = at.shares[:, None, None] * nodes.weight
+        return _Moments(
+            np.einsum("crn,crnij->rij", weight, A),
+            np.einsum("crn,crnij,crnkl->rijkl", weight, A, A, optimize=True),
+        )
+
+    found = accurate(f"second-layer block ({kind})", estimate, rules, largest_of_each)
+    mean, square = found.mean
+    values, vectors = np.linalg.eigh(mean)
     values, vectors = values[::-1], vectors[:, ::-1]
-    seen = vectors.T @ A @ vectors
-    covariance = np.tensordot(weight, seen**2, axes=1) - np.diag(values**2)
-    return SecondLayerSpectrum(values, vectors, covariance)
+    turned = np.einsum("ijkl,ia,jb,ka,lb->ab", square, *[vectors] * 4, optimize=True)
+    moved = np.linalg.eigvalsh(mean + found.deviations.mean_matrix)[:, ::-1] - values
+    errors = np.sqrt((moved**2).sum(0))
+    return SecondLayerSpectrum(values, vectors, turned - np.diag(values**2), errors)
+
+
+class _Moments(NamedTuple):
+    """E[A] and E[A ⊗ A]; with a leading axis where there are several estimates."""
+
+    mean_matrix: np.ndarray
+    square: np.ndarray
+
+    def mean(self) -> "_Moments":
+        """Over the leading axis."""
+        return _Moments(*(x.mean(0) for x in self))
+
+    def deviations(self) -> "_Moments":
+        """Whose squares add up to the squared standard error of the mean."""
+        count = len(self.square)
+        scale = 1 / np.sqrt(count * max(count - 1, 1))
+        return _Moments(*(scale * (x - x.mean(0)) for x in self))
+
+
+def _of_each(model: MultiIndexModel, v: Array, kind: Kind, s: Array, labels: Array) -> Array:
+    return second_layer_weights(model, v, s, labels, kind)

@@ -10,10 +10,10 @@ from sgdlimits import _validate
 from sgdlimits.limits import flow
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.spectra.asymptotics.block_spectrum import BlockSpectrum, of_law
+from sgdlimits.spectra.asymptotics.block_spectrum import BlockSpectrum, asymptotic
 from sgdlimits.spectra.asymptotics.outliers import Outlier
 from sgdlimits.spectra.asymptotics.thresholds import outlier_thresholds
-from sgdlimits.spectra.asymptotics.weight_law import WeightLaw, check_block, nodes_for
+from sgdlimits.spectra.asymptotics.weight_law import check_block
 from sgdlimits.spectra.blocks import Kind, check_multi_index
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -90,12 +90,17 @@ def along_path(
 
     Returns:
         Dataset over time and outlier, outliers by decreasing size of the eigenvalue and padded
-        with NaN: ``value``, ``mass`` (squared norm of the vector's part in V), ``deviation`` (of
-        the eigenvalue at this dim), ``overlap_neuron`` and ``overlap_direction`` (squared, with the
-        unit vectors along neurons and fixed directions), and ``right`` (whether it is right of the
-        bulk); over time: ``separated`` (number of outliers), ``atom``, ``edge`` and ``tail_noise``
-        (left and right); with ``count`` ``captured`` over neurons, with ``thresholds``
-        ``threshold`` over outliers.
+        with NaN: ``value``, ``value_error``, ``mass`` (squared norm of the vector's part in V),
+        ``deviation`` (of the eigenvalue at this dim), ``overlap_neuron`` and ``overlap_direction``
+        (squared, with the unit vectors along neurons and fixed directions), and ``right`` (whether
+        it is right of the bulk); over time: ``separated`` (number of outliers), ``atom``,
+        ``atom_error``, ``edge``, ``edge_error`` and ``tail_noise`` (left and right); with ``count``
+        ``captured`` over neurons, with ``thresholds`` ``threshold`` and ``threshold_error`` over
+        outliers. Overlaps with a neuron that is zero, and what is captured of it, are NaN. Errors
+        are those of the spectrum at the state given, from the nodes of the weights' law.
+
+    Warns:
+        InaccurateWarning: as ``asymptotic``.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -111,16 +116,15 @@ def along_path(
         dim = _validate.integer("dim", dim, model.minimum_dim + 1)
     elif count is not None:
         raise ValueError(f"count={count!r}: needs dim, which says what share of the bulk it is.")
-    samples = None if dim is None else alpha * dim
-    count_nodes = nodes_for(samples) if nodes is None else nodes
     rows = []
     for index in range(len(times)):
         u = jax.tree.map(lambda x, i=index: np.asarray(x)[i], path)
-        law = WeightLaw.create(model, u, block, kind, count_nodes)
-        row = _describe(of_law(law, alpha, dim), model, count)
+        found = asymptotic(model, u, block, kind=kind, alpha=alpha, dim=dim, nodes=nodes)
+        row = _describe(found, model, count)
         if thresholds:
             needed = outlier_thresholds(model, u, block, kind=kind, dim=dim, nodes=nodes)
             row["threshold"] = _padded(needed, model.minimum_dim, np.inf)
+            row["threshold_error"] = _padded(needed.error, model.minimum_dim)
         rows.append(row)
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     attributes = {"alpha": alpha, "kind": kind, "block": list(block)}
@@ -134,6 +138,7 @@ def along_path(
 
 _DIMS = {
     "value": ("outlier",),
+    "value_error": ("outlier",),
     "mass": ("outlier",),
     "deviation": ("outlier",),
     "right": ("outlier",),
@@ -141,10 +146,13 @@ _DIMS = {
     "overlap_direction": ("outlier", "direction"),
     "separated": (),
     "atom": (),
+    "atom_error": (),
     "edge": ("side",),
+    "edge_error": ("side",),
     "tail_noise": ("side",),
     "captured": ("neuron",),
     "threshold": ("outlier",),
+    "threshold_error": ("outlier",),
 }
 
 
@@ -158,6 +166,7 @@ def _describe(
     over = lambda rows: np.array([[o.overlap(e) for e in rows] for o in found])  # noqa: E731
     row = {
         "value": _padded([o.value for o in found], size),
+        "value_error": _padded([o.error for o in found], size),
         "mass": _padded([o.mass for o in found], size),
         "deviation": _padded([o.deviation / root for o in found], size),
         "right": np.arange(size) < 0,
@@ -165,6 +174,8 @@ def _describe(
         "overlap_direction": _padded(over(frame).reshape(-1, len(frame)), size),
         "separated": np.array(len(found)),
         "atom": np.array(spectrum.bulk.atom),
+        "atom_error": np.array(spectrum.bulk.atom_error),
+        "edge_error": np.array([spectrum.bulk.left.error, spectrum.bulk.right.error]),
         "edge": np.array([spectrum.bulk.left.x, spectrum.bulk.right.x]),
         "tail_noise": np.array([spectrum.bulk.left.tail_noise, spectrum.bulk.right.tail_noise]),
     }
@@ -181,4 +192,5 @@ def _padded(values: object, size: int, fill: float = np.nan) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norms, out=np.full_like(rows, np.nan), where=norms > 0)

@@ -10,6 +10,7 @@ operator L: E -> gamma Theta^-1 E Theta^-1 - E[R E R] is positive; the edge is w
 to be. Solutions are followed in the trace of Theta, in which z has its minimum at the edge.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -22,6 +23,7 @@ from jaxtyping import Array
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.matrix_law import MatrixLaw
 from sgdlimits.spectra.blocks import Kind
@@ -43,11 +45,13 @@ class WholeOutlier(NamedTuple):
         value: its limit.
         mass: squared norm of the part of its unit vector in R^width ⊗ V.
         vector: unit vector along that part, shape (width, rank): row i is neuron i's part.
+        error: estimated error of ``value``, from the nodes of the weights' law.
     """
 
     value: float
     mass: float
     vector: np.ndarray
+    error: float
 
     def overlap(self, direction: np.ndarray) -> float:
         """Squared overlap with a fixed unit vector, given in V: shape (width, rank)."""
@@ -213,13 +217,42 @@ class WholeSpectrum:
 
     @property
     def right(self) -> float:
-        """Upper edge of the bulk; 0 if that is an atom of eigenvalues 0."""
+        """Largest eigenvalue of the bulk; 0 (a hard edge) if an atom of eigenvalues 0 is."""
         return 0.0 if self._mirrored._zero_is_lowest else self._edge.z
 
     @property
     def left(self) -> float:
-        """Lower edge of the bulk; 0 if that is an atom of eigenvalues 0."""
+        """Smallest eigenvalue of the bulk; 0 (a hard edge) if an atom of eigenvalues 0 is."""
         return 0.0 if self._zero_is_lowest else -self._mirrored.right
+
+    @property
+    def right_error(self) -> float:
+        """Estimated error of ``right``, from the nodes of the weights' law."""
+        return 0.0 if self._mirrored._zero_is_lowest else self._edge_error
+
+    @property
+    def left_error(self) -> float:
+        """Estimated error of ``left``."""
+        return 0.0 if self._zero_is_lowest else self._mirrored.right_error
+
+    @property
+    def error(self) -> float:
+        """Of the edge or outlier that is known worst."""
+        return max([self.left_error, self.right_error, *(one.error for one in self.outliers)])
+
+    @property
+    def relative_error(self) -> float:
+        """Error of the edge that is known worst, in units of the other one if that is larger."""
+        return max(self.left_error, self.right_error) / max(abs(self.left), abs(self.right))
+
+    @cached_property
+    def _edge_error(self) -> float:
+        """z is stationary along the solutions: it moves by the part of E[R] along these."""
+        Theta = self._edge.Theta
+        operator, _ = self._step(Theta)
+        along = _along(operator, _SOFT[1])
+        R = _resolvents(self.law.T, Theta)
+        return self.law.error(np.einsum("ij,nij->n", along, R) / np.trace(along))
 
     def _signal(self, Theta: np.ndarray) -> np.ndarray:
         """B, of size width * rank."""
@@ -256,12 +289,21 @@ class WholeSpectrum:
         R = _resolvents(self.law.T, point.Theta)
         _, pairs = self._averages(jnp.asarray(point.Theta))
         k = len(point.Theta)
-        turn = -np.linalg.solve(
-            self._operator(point.Theta, np.asarray(pairs)), np.eye(k).ravel()
-        ).reshape(k, k)
+        operator = self._operator(point.Theta, np.asarray(pairs))
+        turn = -np.linalg.solve(operator, np.eye(k).ravel()).reshape(k, k)
         q = np.linalg.eigh(self._signal(point.Theta)).eigenvectors[:, -1 - index]
         slope = q @ _kron_mean(self.law, R @ turn @ R) @ q
-        return WholeOutlier(point.z, float(1 / (1 - slope)), q.reshape(k, -1))
+        mass, Q = float(1 / (1 - slope)), q.reshape(k, -1)
+        return WholeOutlier(point.z, mass, Q, mass * self._root_error(R, operator, Q))
+
+    def _root_error(self, R: np.ndarray, operator: np.ndarray, q: np.ndarray) -> float:
+        """Of the largest eigenvalue of B at fixed z: by its own nodes, and through Theta."""
+        law, (k, r) = self.law, q.shape
+        second = law.second.reshape(-1, r, r)
+        seen = np.einsum("ia,nab,jb->nij", q, second, q, optimize=True)  # (q_i y)(q_j y)
+        through = np.einsum("n,nij->ij", law.mass, R @ seen @ R)  # d/dTheta of qᵀ B q
+        moved = np.linalg.solve(operator.T, through.ravel()).reshape(k, k)
+        return law.error(np.einsum("nij,nij->n", R, seen + moved))
 
     # -- bulk ----------------------------------------------------------------------------------
 
@@ -305,7 +347,7 @@ def whole(
     kind: Kind = "hessian",
     alpha: float,
     dim: int | None = None,
-    nodes: int = _NODES,
+    nodes: int | None = None,
 ) -> WholeSpectrum:
     """The limiting spectrum of (1/M) sum_l D_l ⊗ X_l X_lᵀ, M = alpha dim fresh samples X_l.
 
@@ -319,8 +361,12 @@ def whole(
         alpha: samples per dimension, M/dim.
         dim: the dimension; then n = dim - rank V replaces dim, and weights so large that M samples
             do not show them (mass 1/(2M)) are left out. None: the strict limit.
-        nodes: quasi-random nodes of the weights' law. A step of the solver takes nodes * width^4
-            operations: seconds in all for a few neurons, minutes for ten with many outliers.
+        nodes: quasi-random nodes of the weights' law; default 2^14. A step of the solver takes
+            nodes * width^4 operations: seconds in all for a few neurons, minutes for ten with many
+            outliers.
+
+    Warns:
+        InaccurateWarning: if ``nodes`` is left out and edges are not known to 1e-3 by 2^14.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -331,10 +377,31 @@ def whole(
     alpha = _validate.positive("alpha", alpha)
     if dim is not None:
         dim = _validate.integer("dim", dim, model.minimum_dim + 1)
-    law = MatrixLaw.create(model, u, kind, nodes)
-    if dim is None:
-        return WholeSpectrum(law, 1 / alpha)
-    return WholeSpectrum(law.truncate(alpha * dim), (dim - law.space.rank) / (alpha * dim))
+    law = MatrixLaw.create(model, u, kind, _NODES if nodes is None else nodes)
+    found = (
+        WholeSpectrum(law, 1 / alpha)
+        if dim is None
+        else WholeSpectrum(law.truncate(alpha * dim), (dim - law.space.rank) / (alpha * dim))
+    )
+    if nodes is None and found.relative_error > ENOUGH:
+        warnings.warn(
+            f"edges of the whole spectrum ({kind}) are known to {found.relative_error:.1e} of its "
+            f"scale only, by {_NODES} nodes; its errors say so. For less of it give more nodes=, "
+            "which takes longer in proportion.",
+            InaccurateWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def _along(operator: np.ndarray, soft: float) -> np.ndarray:
+    """The direction in which Theta moves with its trace at an edge, where the operator is soft."""
+    k = round(len(operator) ** 0.5)
+    eye = np.eye(k).ravel()
+    bordered = np.block([[operator, eye[:, None]], [eye[None, :], np.zeros((1, 1))]])
+    wanted = np.append(np.zeros(k * k), 1.0)
+    along = np.linalg.lstsq(bordered, wanted, rcond=soft)[0][:-1].reshape(k, k)
+    return (along + along.T) / 2
 
 
 def _resolvents(T: np.ndarray, Theta: np.ndarray) -> np.ndarray:

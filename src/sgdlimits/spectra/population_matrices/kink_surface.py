@@ -11,23 +11,29 @@ the curvature that SGD's drift sees; finite differences of the population loss c
 a teacher add nothing: they do not move with W. Exact up to the error of the quadrature.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
+from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.spectra.labelled_nodes import LabelledNodes, labelled_nodes, seen_rows
-from sgdlimits.spectra.population_matrices.span import lower_orthonormal
+from sgdlimits.spectra.accurate_rule import Accurate, accurate
+from sgdlimits.spectra.field_rules import field_rules
+from sgdlimits.spectra.labelled_nodes import Cases, labelled_nodes, seen_rows
+from sgdlimits.spectra.population_matrices.block_expectations import Seen, SmallMatrices
+from sgdlimits.spectra.population_matrices.span import independent_coordinates
 
 _SIDE = 1e-9  # distance from a kink at which its one-sided values are taken
 
 
 def surface(
     model: MultiIndexModel, v: np.ndarray, T: np.ndarray, A: np.ndarray, i: int
-) -> tuple[np.ndarray, float]:
+) -> Accurate:
     """(within the span, on every direction orthogonal to it) of S_i.
 
     Args:
@@ -38,56 +44,75 @@ def surface(
         i: the neuron.
     """
     n, law = T.shape[1], model.data
-    inner, bulk = np.zeros((n, n)), 0.0
     length = float(np.linalg.norm(T[i]))
     if not model.network.kinks or length == 0:
-        return inner, bulk
+        nothing = SmallMatrices(np.zeros((n, n)), np.zeros(()), np.zeros(()))
+        return Accurate(nothing, SmallMatrices(np.zeros((1, n, n)), np.zeros(1), np.zeros(1)))
     t = T[i] / length
     others = seen_rows(law, np.delete(T, i, axis=0), A)
     along, beside = others @ t, others - np.outer(others @ t, t)
     # Coordinates orthogonal to t that the other fields see: beside = L O.
-    L, O = _lower(beside, t)  # noqa: E741
+    L, O = _lower(beside, others, t)  # noqa: E741
     means = np.array(law.coefficients) @ A
-    classes = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
-    for c, (p, sigma, m) in enumerate(classes):
-        for kink in model.network.kinks:
-            y = (kink - T[i] @ m) / (sigma * length)  # coordinate along t at which s_i = kink
-            density = np.exp(-(y**2) / 2) / np.sqrt(2 * np.pi) / (sigma * length)
-            centre = others @ m + sigma * along * y
-            nodes = labelled_nodes(model, c, centre, sigma * L)
-            moments = _jump_moments(dynamic(model), jnp.asarray(v), nodes, i, kink)
-            J0, J1, J2 = (np.asarray(x) for x in moments)
-            point = m + sigma * y * t
-            # Noise is left in the directions orthogonal to t: I - t tᵀ there, less what is seen.
-            across = sigma * np.outer(point, J1 @ O)
-            noise = J0 * (np.eye(n) - np.outer(t, t)) + O.T @ (J2 - J0 * np.eye(len(J1))) @ O
-            term = J0 * np.outer(point, point) + across + across.T + sigma**2 * noise
-            inner += p * density * term
-            bulk += float(p * density * sigma**2 * J0)
-    return inner, bulk
+    rules, apart = field_rules(model, len(others), len(O))
+
+    kinks = np.array(model.network.kinks)
+    sigma = np.repeat(np.asarray(law.deviations), len(kinks))
+    m, shares = (np.repeat(x, len(kinks), axis=0) for x in (means, np.asarray(law.weights)))
+    kink = np.tile(kinks, len(means))
+    y = (kink - m @ T[i]) / (sigma * length)  # coordinate along t at which s_i = kink
+    density = shares * np.exp(-(y**2) / 2) / np.sqrt(2 * np.pi) / (sigma * length)
+    numbers = np.repeat(np.arange(len(means)), len(kinks))
+    cases = Cases(numbers, m @ others.T + (sigma * y)[:, None] * along, sigma, L)
+    point = m + (sigma * y)[:, None] * t
+    second_layer = jnp.asarray(v)
+
+    def estimate(rule: AbstractRule | None) -> SmallMatrices:
+        arguments = second_layer, jnp.asarray(kinks), jnp.asarray(i)
+        nodes = labelled_nodes(model, cases, rule, apart, _jumps, arguments)
+        jumps = nodes.values(_jumps_of_each, dynamic(model), arguments)
+        J = np.stack([jumps[k, ..., k % len(kinks)] for k in range(len(jumps))])
+        # Noise is left in the directions orthogonal to t.
+        at = Seen(density, sigma, point, others, L, O)
+        J0, J1 = nodes.moments(J)
+        inner = at.moment(J0, J1, nodes.second_moments(J))
+        bulk = at.bulk(J0)
+        absolute = at.bulk((nodes.weight * np.abs(J)).sum(2))
+        return SmallMatrices(inner - bulk[:, None, None] * np.outer(t, t), bulk, absolute)
+
+    return accurate(f"surface term of neuron {i}", estimate, rules, SmallMatrices.sizes)
 
 
-def _lower(beside: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """beside = L O, L lower triangular and O orthonormal rows that are orthogonal to t."""
+def _lower(beside: np.ndarray, others: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """beside = L O, L lower triangular and O orthonormal rows that are orthogonal to t.
+
+    What is left of a row that is along t is rounding.
+    """
+    tiny = np.linalg.norm(beside, axis=1) <= 1e-7 * np.linalg.norm(others, axis=1)
     complement = np.linalg.svd(t[None, :])[2][1:]
-    L, O = lower_orthonormal(beside @ complement.T)  # noqa: E741
+    L, O = independent_coordinates(np.where(tiny[:, None], 0.0, beside) @ complement.T)  # noqa: E741
     return L, O @ complement
 
 
+def _jumps(
+    model: MultiIndexModel, arguments: Any, others: Array, label: Array
+) -> Float[Array, " kinks"]:
+    """Of g_i where s_i is at each kink."""
+    v, kinks, i = arguments
+
+    def at(s_i: Array) -> Array:
+        index = jnp.arange(len(others) + 1)
+        spread = others[
+            jnp.clip(jnp.where(index > i, index - 1, index), 0, max(len(others) - 1, 0))
+        ]
+        s = jnp.where(index == i, s_i, spread) if len(others) else s_i[None]
+        return model.sample_gradients(v, s, label)[0][i]
+
+    return jax.vmap(lambda kink: at(kink + _SIDE) - at(kink - _SIDE))(kinks)
+
+
 @eqx.filter_jit
-def _jump_moments(
-    model: MultiIndexModel, v: Array, nodes: LabelledNodes, i: int, kink: float
-) -> tuple[Array, Array, Array]:
-    """E[J], E[J z], E[J z zᵀ] of the jump J of g_i given s_i at the kink."""
-
-    def jump(others: Array, label: Array) -> Array:
-        def side(sign: float) -> Array:
-            at = jnp.asarray(kink + sign * _SIDE)[None]
-            s = jnp.concatenate([others[:i], at, others[i:]])
-            return model.sample_gradients(v, s, label)[0][i]
-
-        return side(1.0) - side(-1.0)
-
-    z, weight, others, labels = nodes
-    J = weight * jax.vmap(jump)(others, labels)
-    return J.sum(), J @ z, jnp.einsum("n,na,nb->ab", J, z, z)
+def _jumps_of_each(
+    model: MultiIndexModel, arguments: Any, others: Array, labels: Array
+) -> Float[Array, "samples kinks"]:
+    return jax.vmap(lambda s, y: _jumps(model, arguments, s, y))(others, labels)

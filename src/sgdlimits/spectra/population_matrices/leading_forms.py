@@ -33,6 +33,7 @@ from sgdlimits.spectra.blocks import (
     second_layer_weight,
 )
 from sgdlimits.spectra.labelled_nodes import labels_of
+from sgdlimits.spectra.population_matrices.block_expectations import SmallMatrices
 from sgdlimits.spectra.population_matrices.population_blocks import PopulationMatrix
 from sgdlimits.spectra.population_matrices.span import span_coordinates
 from sgdlimits.statistics.overlaps import Parameters, Statistics
@@ -78,7 +79,9 @@ def leading(
         sigma = float(law.deviations[c])
         for probability, point in _sides(model, s, sigma, T @ T.T, sided):
             total = total + p * probability * _term(model, chosen, kind, v, point, labels, means[c])
-    return PopulationMatrix(chosen, kind, np.asarray(total), np.zeros(()), T, A)
+    inner = np.asarray(total)
+    exact = SmallMatrices(np.zeros((1, *inner.shape)), np.zeros(1), np.zeros(1))
+    return PopulationMatrix(chosen, kind, inner, np.zeros(()), T, A, exact)
 
 
 def _term(

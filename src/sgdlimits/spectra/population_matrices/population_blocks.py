@@ -12,35 +12,35 @@ a multiple of the identity plus a matrix on V. This is Stein's lemma without der
 be an indicator; and without inverses of Q, so neurons may be aligned.
 
 Source: Ben Arous et al. (2023), sections 3 and 4 (their lemmas 3.1 to 3.3 with signs and factors
-corrected are this for softmax). Exact up to the error of the quadrature: the model's rule.
+corrected are this for softmax). Exact up to the error of the quadrature, which is part of the
+result (see ``block_expectations``).
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
-from sgdlimits._tracing import dynamic
 from sgdlimits.models.multi_index import MultiIndexModel
+from sgdlimits.spectra.accurate_rule import Accurate, accurate
 from sgdlimits.spectra.blocks import (
     Block,
     BlockLike,
     Kind,
     check_kind,
     check_multi_index,
-    first_layer_weight,
-    mixed_weight,
     parse_block,
-    second_layer_weight,
 )
-from sgdlimits.spectra.labelled_nodes import LabelledNodes, labelled_nodes, seen_rows
+from sgdlimits.spectra.field_rules import field_rules
+from sgdlimits.spectra.population_matrices.block_expectations import (
+    SmallMatrices,
+    estimate,
+    seen,
+)
 from sgdlimits.spectra.population_matrices.kink_surface import surface
-from sgdlimits.spectra.population_matrices.span import lower_orthonormal, span_coordinates
+from sgdlimits.spectra.population_matrices.span import span_coordinates
 from sgdlimits.statistics.overlaps import Parameters, Statistics
 
 
@@ -56,6 +56,11 @@ class PopulationMatrix:
     * v W_j: ``inner`` (layer, n), zero beyond;
     * W, all: ``inner`` (p n, p n), with the rows and columns of v before it, and ``bulk`` (p, p)
       on every direction orthogonal to the span.
+
+    ``inner_error`` and ``bulk_error`` are the estimated errors of their entries, ``error`` that of
+    the eigenvalue (of v W_j: singular value) that is known worst. They are 0 where nothing was
+    integrated. ``deviations`` are what they are made of: small changes of (inner, bulk), along the
+    first axis, whose squares add up.
     """
 
     block: Block
@@ -64,6 +69,34 @@ class PopulationMatrix:
     bulk: np.ndarray
     neurons: np.ndarray
     directions: np.ndarray
+    deviations: SmallMatrices
+
+    @property
+    def inner_error(self) -> np.ndarray:
+        """Estimated error of every entry of ``inner``."""
+        return np.sqrt((self.deviations.inner**2).sum(0))
+
+    @property
+    def bulk_error(self) -> np.ndarray:
+        """Estimated error of every entry of ``bulk``."""
+        return np.asarray(np.sqrt((self.deviations.bulk**2).sum(0)))
+
+    @property
+    def error(self) -> float:
+        """Estimated error of the worst known eigenvalue, or singular value of v W_j."""
+        if self.block.form == "vW":
+            size = np.linalg.norm(self.deviations.inner, ord=2, axis=(1, 2))
+            return float(np.sqrt((size**2).sum()))
+        return float(self.eigenvalue_errors(self.span + 1).max(initial=0.0))
+
+    def eigenvalue_errors(self, dim: int) -> np.ndarray:
+        """Estimated errors of ``eigenvalues(dim)``."""
+        now = self.eigenvalues(dim)
+        parts = zip(self.deviations.inner, self.deviations.bulk, strict=True)
+        moved = [
+            replace(self, inner=self.inner + a, bulk=np.asarray(self.bulk + b)) for a, b in parts
+        ]
+        return np.sqrt(sum((one.eigenvalues(dim) - now) ** 2 for one in moved))
 
     @property
     def span(self) -> int:
@@ -158,7 +191,11 @@ def population(
             sqrt(snr) where an overlap is zero.
 
     Returns:
-        Small matrices that determine the block in any dimension.
+        Small matrices that determine the block in any dimension, with their errors.
+
+    Warns:
+        InaccurateWarning: if they are not known to 1e-3 of their largest number, or of a tenth of
+            what it is if nothing cancels. Finer rules are taken before that.
 
     Raises:
         TypeError, ValueError: for bad input, classes without noise, or ``surface_term`` of the
@@ -171,134 +208,44 @@ def population(
     if _validate.boolean("surface_term", surface_term) and kind == "gradient":
         raise ValueError("surface_term=True: only the Hessian has one; use kind='hessian'.")
     v, T, A = span_coordinates(model, statistics, frame)
-    inner, bulk = _assemble(model, chosen, kind, jnp.asarray(v), T, A)
+    of, second_layer = seen(model, T, A), jnp.asarray(v)
+    rules, apart = field_rules(model, len(of.rows), of.rank)
+    found = accurate(
+        f"population block {chosen.name} ({kind})",
+        lambda rule: estimate(model, chosen, kind, second_layer, of, rule, apart),
+        rules,
+        SmallMatrices.sizes,
+    )
     if surface_term:
-        inner, bulk = _with_surface(model, chosen, v, T, A, inner, bulk)
-    return PopulationMatrix(chosen, kind, inner, bulk, T, A)
-
-
-# -- expectations ----------------------------------------------------------------------------------
-
-
-class _Class(NamedTuple):
-    """One class: its probability, deviation, mean in the span, and nodes."""
-
-    share: float
-    deviation: float
-    mean: np.ndarray
-    nodes: LabelledNodes
-
-
-class _Span(NamedTuple):
-    """The classes, and the coordinates z = O y that weights see."""
-
-    classes: list[_Class]
-    O: np.ndarray  # noqa: E741
-
-
-def _span(model: MultiIndexModel, T: np.ndarray, A: np.ndarray) -> _Span:
-    law, means = model.data, np.array(model.data.coefficients) @ A
-    rows = seen_rows(law, T, A)
-    L, O = lower_orthonormal(rows)  # noqa: E741
-    numbers = zip(np.asarray(law.weights), np.asarray(law.deviations), means, strict=True)
-    classes = [
-        _Class(p, sigma, m, labelled_nodes(model, c, rows @ m, sigma * L))
-        for c, (p, sigma, m) in enumerate(numbers)
-    ]
-    return _Span(classes, O)
-
-
-def _assemble(
-    model: MultiIndexModel, block: Block, kind: Kind, v: Array, T: np.ndarray, A: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(inner, bulk) of a block."""
-    (p, n), model, span = T.shape, dynamic(model), _span(model, T, A)
-    if block.form == "WW":
-        return _first(model, kind, v, span, block.i, block.j)
-    if block.form == "vv":
-        return _second(model, kind, v, span), np.zeros(())
-    if block.form == "vW":
-        return _mixed(model, kind, v, span, block.j), np.zeros(())
-    inner, bulk = np.zeros((p, n, p, n)), np.zeros((p, p))
-    for i in range(p):
-        for j in range(i, p):
-            value, c = _first(model, kind, v, span, i, j)
-            inner[i, :, j], inner[j, :, i] = value, value.T
-            bulk[i, j] = bulk[j, i] = c
-    first = inner.reshape(p * n, p * n)
-    if block.form == "W":
-        return first, bulk
-    mixed = [_mixed(model, kind, v, span, j) for j in range(p)] if len(v) else []
-    across = np.hstack(mixed) if mixed else np.zeros((0, p * n))
-    return np.block([[_second(model, kind, v, span), across], [across.T, first]]), bulk
-
-
-def _first(model, kind: Kind, v: Array, span: _Span, i: int, j: int):
-    O, pair = span.O, (jnp.asarray(i), jnp.asarray(j))  # noqa: E741
-    inner, bulk = np.zeros((O.shape[1],) * 2), 0.0
-    for p, sigma, m, nodes in span.classes:
-        d0, d1, d2 = (np.asarray(x) for x in _of_first(model, kind, v, *pair, nodes))
-        across = sigma * np.outer(m, d1 @ O)
-        within = sigma**2 * O.T @ (d2 - d0 * np.eye(len(d1))) @ O
-        inner += p * (d0 * np.outer(m, m) + across + across.T + within)
-        bulk += p * sigma**2 * d0
-    return inner + bulk * np.eye(len(inner)), np.asarray(bulk)
-
-
-def _mixed(model, kind: Kind, v: Array, span: _Span, j: int) -> np.ndarray:
-    total = np.zeros((len(v), span.O.shape[1]))
-    for p, sigma, m, nodes in span.classes:
-        a0, a1 = (np.asarray(x) for x in _of_mixed(model, kind, v, jnp.asarray(j), nodes))
-        total += p * (np.outer(a0, m) + sigma * a1 @ span.O)
-    return total
-
-
-def _second(model, kind: Kind, v: Array, span: _Span) -> np.ndarray:
-    total = np.zeros((len(v), len(v)))
-    for p, _, _, nodes in span.classes:
-        total += p * np.asarray(_of_second(model, kind, v, nodes))
-    return total
-
-
-@eqx.filter_jit
-def _of_first(model, kind: Kind, v: Array, i: Array, j: Array, nodes: LabelledNodes):
-    """E[D], E[D z] and E[D z zᵀ] of one class."""
-    z, weight, s, labels = nodes
-    one = lambda s, y: first_layer_weight(model, v, s, y, i, j, kind)  # noqa: E731
-    D = weight * jax.vmap(one)(s, labels)
-    return D.sum(), D @ z, jnp.einsum("n,na,nb->ab", D, z, z)
-
-
-@eqx.filter_jit
-def _of_mixed(model, kind: Kind, v: Array, j: Array, nodes: LabelledNodes):
-    """E[a] and E[a zᵀ] of one class."""
-    z, weight, s, labels = nodes
-    a = jax.vmap(lambda s, y: mixed_weight(model, v, s, y, j, kind))(s, labels)
-    a = weight[:, None] * a
-    return a.sum(0), a.T @ z
-
-
-@eqx.filter_jit
-def _of_second(model, kind: Kind, v: Array, nodes: LabelledNodes):
-    """E[d2l/dv2] or E[h hᵀ] of one class."""
-    _, weight, s, labels = nodes
-    second = jax.vmap(lambda s, y: second_layer_weight(model, v, s, y, kind))(s, labels)
-    return jnp.tensordot(weight, second, axes=1)
+        found = _with_surface(model, chosen, v, T, A, found)
+    (inner, bulk, _), deviations = found
+    return PopulationMatrix(chosen, kind, inner, np.asarray(bulk), T, A, deviations)
 
 
 def _with_surface(
-    model: MultiIndexModel, block: Block, v: np.ndarray, T: np.ndarray, A: np.ndarray, inner, bulk
-) -> tuple[np.ndarray, np.ndarray]:
+    model: MultiIndexModel, block: Block, v: np.ndarray, T: np.ndarray, A: np.ndarray, to: Accurate
+) -> Accurate:
     """Add the surface terms of the neurons on the diagonal of the block."""
     p, n = T.shape
-    if block.form == "WW" and block.i == block.j:
-        extra, c = surface(model, v, T, A, block.i)
-        return inner + extra, np.asarray(bulk + c)
-    if block.form in ("W", "all"):
-        inner, bulk, layer = inner.copy(), bulk.copy(), len(inner) - p * n
-        for i in range(p):
-            rows = slice(layer + i * n, layer + (i + 1) * n)
-            extra, c = surface(model, v, T, A, i)
-            inner[rows, rows] += extra
-            bulk[i, i] += c
-    return inner, bulk
+    if block.form == "WW":
+        places = [(block.i, slice(0, n), ())] if block.i == block.j else []
+    elif block.form in ("W", "all"):
+        layer = len(to.mean.inner) - p * n
+        places = [(i, slice(layer + i * n, layer + (i + 1) * n), (i, i)) for i in range(p)]
+    else:
+        places = []
+    inner, bulk = to.mean.inner.copy(), np.array(to.mean.bulk)
+    all_inner, all_bulk = [to.deviations.inner], [to.deviations.bulk]
+    for i, rows, entry in places:
+        (extra, c, _), (extra_deviations, c_deviations, _) = surface(model, v, T, A, i)
+        inner[rows, rows] += extra
+        bulk[entry] += c
+        spread = np.zeros((len(c_deviations), *inner.shape))
+        spread[:, rows, rows] = extra_deviations
+        of_bulk = np.zeros((len(c_deviations), *bulk.shape))
+        of_bulk[(slice(None), *entry)] = c_deviations
+        all_inner.append(spread)
+        all_bulk.append(of_bulk)
+    parts = np.concatenate(all_inner), np.concatenate(all_bulk)
+    deviations = SmallMatrices(*parts, np.zeros(len(parts[1])))
+    return Accurate(SmallMatrices(inner, bulk, to.mean.absolute), deviations)

@@ -7,7 +7,9 @@ from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.blocks import of_parameters, of_statistics
 from sgdlimits.statistics.overlaps import Statistics
 
-_INDEPENDENT = 1e-12  # relative size of what is left of a row, below which it is rounding
+# Relative size of what is left of a row, below which it depends on those before. Roots of overlaps
+# are known to 1e-8 there, and a kink of two neurons that close is one kink.
+_INDEPENDENT = 1e-7
 
 
 def span_coordinates(
@@ -31,34 +33,46 @@ def span_coordinates(
         u = model.statistics(parameters, F)
     root = np.asarray(model.data.root)
     B = np.linalg.solve(root, np.asarray(u.M).T).T
-    rest = _lower_root(np.asarray(u.Q) - B @ B.T)
+    rest = _lower_root(np.asarray(u.Q) - B @ B.T, np.diagonal(np.asarray(u.Q)))
     p, r = B.shape
     return np.asarray(u.v), np.hstack([B, rest]), np.hstack([root, np.zeros((r, p))])
 
 
-def _lower_root(matrix: np.ndarray) -> np.ndarray:
-    """Lower triangular L with L Lᵀ = matrix, for matrices that may be singular."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    L, _ = lower_orthonormal(vectors * np.sqrt(np.maximum(values, 0)))
-    return L
+def _lower_root(matrix: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Lower triangular L with L Lᵀ = matrix, for matrices that may be singular.
 
-
-def lower_orthonormal(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """T = L O with L lower triangular, its diagonal at least 0, and orthonormal rows of O.
-
-    A row that depends on those before it has a zero column in L, so that no later row gets its kink
-    in a coordinate that has none of its own. T has at most as many rows as columns.
+    Rows of less than rounding of what has the squared ``sizes`` are zero.
     """
-    O = np.zeros(T.shape)  # noqa: E741
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    rows = vectors * np.sqrt(np.maximum(values, 0))
+    rows[np.diagonal(matrix) <= _INDEPENDENT**2 * sizes] = 0.0
+    own = np.full(len(rows), -1)
+    L, _ = _triangular(rows, own)
+    square = np.zeros_like(rows)
+    square[:, own[own >= 0]] = L  # a row that depends on those before it has no coordinate
+    return square
+
+
+def independent_coordinates(T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """T = L O with orthonormal rows of O, as many as there are independent rows in T.
+
+    L has as many columns. A row of T that is independent of those before it brings a coordinate, in
+    which it is positive; the others bring none. So no row gets its kink in a coordinate that is not
+    its own.
+    """
+    return _triangular(T, np.full(len(T), -1))
+
+
+def _triangular(T: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L and O; ``own`` becomes the number of those rows that bring a coordinate, or -1."""
+    O = np.zeros((0, T.shape[1]))  # noqa: E741
     for i, row in enumerate(T):
         rest = row
         for _ in range(2):  # twice: orthogonal to rounding
             rest = rest - (O @ rest) @ O
         size = np.linalg.norm(rest)
         if size > _INDEPENDENT * np.linalg.norm(row):
-            O[i] = rest / size
-    L = np.tril(T @ O.T)
-    free = np.flatnonzero(~O.any(axis=1))
-    beyond = np.linalg.svd(O)[2][len(T) - len(free) :]
-    O[free] = beyond[: len(free)]
+            O, own[i] = np.vstack([O, rest / size]), i  # noqa: E741
+    L = T @ O.T
+    L[np.arange(len(T))[:, None] < own[own >= 0]] = 0.0
     return L, O

@@ -67,26 +67,37 @@ class TrainingData(eqx.Module):
         count: number of samples; None: all that the run will have seen at its end ("full batch").
             The matrices at a time then also use samples that SGD has not yet seen.
         memory: as for ``TestData``.
-        batch: samples a step, that of the run's algorithm.
+        batch: samples a step. Left out, it is that of the run's algorithm; given, it must be that.
     """
 
     count: int | None = None
     memory: float = MEMORY
-    batch: int = 1
+    batch: int | None = None
 
     def __check_init__(self) -> None:
         if self.count is not None:
             _validate.integer("count", self.count, 1)
         _validate.positive("memory", self.memory)
-        _validate.integer("batch", self.batch, 1)
+        if self.batch is not None:
+            _validate.integer("batch", self.batch, 1)
 
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
-        """The run's training set, drawn again from its keys."""
+        """The run's training set, drawn again from its keys.
+
+        Raises:
+            ValueError: if ``batch`` is given and not that of the run.
+        """
+        batch = snapshot.algorithm.batch
+        if self.batch not in (None, batch):
+            raise ValueError(
+                f"batch={self.batch!r}: the run's algorithm takes {batch} samples a step; leave "
+                "it out."
+            )
         return training_samples(
             check_multi_index(snapshot.model), snapshot.frame.shape[1],
-            snapshot.last_step * self.batch if self.count is None else self.count,
+            snapshot.last_step * batch if self.count is None else self.count,
             snapshot.seed, run=snapshot.run, dtype=snapshot.dtype, memory=self.memory,
-            batch=self.batch,
+            batch=batch,
         )  # fmt: skip
 
 
