@@ -78,7 +78,7 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
 
 def errors_of(process: Process[S], u: S) -> dict[str, Float[Array, ""]]:
     """Largest relative errors over all batch axes of ``u``."""
-    function = process.model.relative_errors
+    function = process.relative_errors
     for _ in u.batch_shape:
         function = jax.vmap(function)
     return {name: jnp.max(error) for name, error in function(u).items()}

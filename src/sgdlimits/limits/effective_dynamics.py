@@ -41,7 +41,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     process: Process[S]
 
     def __init__(self, model: AbstractModel[S], sgd: OnlineSGD):
-        self.process = Process(model, sgd)
+        self.process = Process(model, sgd).in_the_limit()
+        self.process.kernel.check_limit()
 
     @property
     def model(self) -> AbstractModel[S]:
@@ -143,7 +144,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """The ballistic limit du = h(u) dt from ``u0`` at t = 0.
 
         Args:
-            u0: initial statistics, any leading batch axes.
+            u0: initial statistics, any leading batch axes; the model's own for a memory that is as
+                it starts.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
                 1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points; 1e-5 and 1e-7
@@ -156,9 +158,11 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
         """
+        if isinstance(u0, self.model.statistics_class):
+            u0 = self.process.begin(u0)
         self.process.check_state(u0)
         times = flow.check_times(times)
-        default = flow.default_tolerances(self.model)
+        default = flow.default_tolerances(self.process)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
         return flow.solve(self.process, u0, times, rtol, atol)

@@ -72,7 +72,7 @@ def find(process: Process[S], method: str, starts: int, seed: int) -> list[Fixed
             "method='search'."
         )
     if known is None:
-        check_jacobian(process.model)  # before a long search
+        check_jacobian(process)  # before a long search
     sets = fixed_point_search.search(process, starts, seed) if known is None else known
     sets = sorted(
         sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))

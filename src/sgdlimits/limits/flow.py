@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
 from sgdlimits.limits.vector_field import drift_vector
-from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -28,10 +27,10 @@ _MOST_STEPS = 2**18
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
-def default_tolerances(model: AbstractModel) -> tuple[float, float]:
-    """Relative and absolute tolerance that the accuracy of the model's drift deserves."""
-    rough = model.moments_are_estimates or not model.drift_is_smooth
-    return _ROUGH if rough else _SAMPLED if model.drift_is_sampled else _SMOOTH
+def default_tolerances(process: Process) -> tuple[float, float]:
+    """Relative and absolute tolerance that the accuracy of the drift deserves."""
+    rough = process.model.moments_are_estimates or not process.drift_is_smooth
+    return _ROUGH if rough else _SAMPLED if process.drift_is_sampled else _SMOOTH
 
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:

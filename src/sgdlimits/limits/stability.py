@@ -137,7 +137,7 @@ def _leaves_in_time(process: Process, centre: np.ndarray, local: Linear) -> bool
 def _around(process: Process, centre: np.ndarray, radius: float) -> np.ndarray:
     """Random valid states at a distance of about ``radius``."""
     rng = np.random.default_rng(0)
-    around = process.model.neighbours(
+    around = process.neighbours(
         process.template.with_vector(jnp.asarray(centre)), rng, _STARTS, radius
     )
     return np.asarray(around.vector)

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -30,13 +29,19 @@ def jacobian(process: Process[S], u: S) -> Float[Array, "statistics statistics"]
     Raises:
         ValueError: if the model computes its drift in a way that has no derivative.
     """
-    check_jacobian(process.model)
+    check_jacobian(process)
     return _jacobian(dynamic(process), u.vector)
 
 
-def check_jacobian(model: AbstractModel) -> None:
-    """Raise ValueError if the model computes its drift in a way that has no derivative."""
-    if not model.drift_is_smooth:
+def check_jacobian(process: Process) -> None:
+    """Raise ValueError if the process computes its drift in a way that has no derivative."""
+    rule = process.algorithm.rule
+    if not process.drift_is_smooth and not rule.simple and process.model.drift_is_smooth:
+        raise ValueError(
+            f"rule={rule!r}: gradients jump, and the drift's nodes cross the jumps, so its "
+            "derivative would miss them; follow the flow instead."
+        )
+    if not process.drift_is_smooth:
         raise ValueError(
             "the drift's nodes cross the network's kinks, so its derivative would miss them; give "
             "the model rule=QuasiMonteCarlo(dim, log2_nodes, split=True)."
@@ -45,8 +50,8 @@ def check_jacobian(model: AbstractModel) -> None:
 
 @eqx.filter_jit
 def _jacobian(process: Process, y: Array) -> Array:
-    y = process.model.interior(process.template.with_vector(y)).vector
-    if process.model.has_jacobian:
+    y = process.interior(process.template.with_vector(y)).vector
+    if process.has_jacobian:
         return jax.jacfwd(lambda y: drift_vector(process, y))(y)
     # Known to rounding, but not differentiable by JAX: central differences.
     length = _STEP * jnp.maximum(1.0, jnp.max(jnp.abs(y)))

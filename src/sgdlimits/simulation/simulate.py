@@ -95,6 +95,7 @@ def simulate(
     """
     process = _process(model, sgd)
     chosen = choose(engine, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field)
+    algorithm, process = process.algorithm, chosen.view(process)
     dim = chosen.check(process, dim)
     _check_places(progress, out)
     observers = check_observers(observe, chosen, keeps=out is not None)
@@ -102,7 +103,7 @@ def simulate(
     grid = Grid.create(time, process.delta(dim), record)
     numbers, seed = check_runs(runs, first_run, seed)
     problem = Problem(process, dim, seed, grid, initial)
-    config = _config(problem, chosen, numbers)
+    config = _config(problem, chosen, numbers) | {"algorithm": describe(algorithm)}
     if risk is not None:
         config["risk"] = risk
     observing = None
