@@ -468,18 +468,13 @@ class RuleRowKernel(eqx.Module, Generic[S]):
 
     def _against(self, whole: Whole, now: Whole, e: Expectations, time: Any) -> Whole:
         """Minus the rate of change that is linear in the mean gradient."""
-        rates, p = self._rates(whole, time), self.model.width
-        layer = rates.layer(self.algorithm.second_layer_rate)
-        each = jnp.kron(rates.mix, jnp.eye(p))
-        along = (rates.gradient[:, None, None] * e.gf).reshape(-1, e.gf.shape[1])
-        moved = (rates.gradient[:, None, None] * self._with_memory(whole, e)).reshape(len(each), -1)
-        dQ = each @ now.Q + moved
-        return Whole(
-            -(layer.mix @ now.v + layer.gradient[:, None] * e.h),
-            -(each @ now.M + along),
-            -(dQ + dQ.T),
-            {name: jnp.zeros_like(x) for name, x in whole.scalars.items()},
-        )
+        rates, rate = self._rates(whole, time), self.algorithm.second_layer_rate
+        b, layer = rates.gradient[:, None, None], rates.layer(rate)
+        dM = _mixed(rates.mix, now.M) + (b * e.gf).reshape(now.M.shape)
+        dQ = _mixed(rates.mix, now.Q) + (b * self._with_memory(whole, e)).reshape(now.Q.shape)
+        dv = _mixed(layer.mix, now.v) + layer.gradient[:, None] * e.h
+        scalars = {name: jnp.zeros_like(x) for name, x in whole.scalars.items()}
+        return Whole(-dv, -dM, -(dQ + dQ.T), scalars)
 
     def _with_scalars(
         self, against: Whole, whole: Whole, e: Expectations, step: Any, time: Any
@@ -582,3 +577,13 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             f"rule={self.rule!r}: moments of one step at finite dim are not known; those of many "
             "steps of engine='chain' are exact."
         )
+
+
+def _mixed(mix: Float[Array, "kinds kinds"], x: Float[Array, "rows columns"]) -> Array:
+    """(mix x 1) x for rows kind by kind; written out, so that no run depends on those beside it."""
+    kinds = len(mix)
+    each = x.reshape(kinds, len(x) // kinds, x.shape[1])
+    return jnp.concatenate([
+        sum((mix[i, j] * each[j] for j in range(1, kinds)), mix[i, 0] * each[0])
+        for i in range(kinds)
+    ])  # fmt: skip
