@@ -97,7 +97,9 @@ class Chain(AbstractRule):
 
     def in_the_limit(self) -> AbstractRule:
         """The limits of all, in order."""
-        return chain(*(rule.in_the_limit() for rule in self.rules))
+        limits = [rule.in_the_limit() for rule in self.rules]
+        same = all(one is other for one, other in zip(limits, self.rules, strict=True))
+        return self if same else chain(*limits)
 
     def gain(self, size: Float[Array, ""]) -> Float[Array, ""]:
         """Of all, one after the other."""
