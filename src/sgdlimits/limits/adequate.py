@@ -65,6 +65,14 @@ def after(process: Process[S], errors: dict[str, Array]) -> Process[S] | None:
         return None
     finer = process.finer()
     if finer is None:
+        if not process.kernel.can_refine:
+            warnings.warn(
+                f"{name} is known to {worst[name]:.1e} of its scale only, under rule="
+                f"{process.algorithm.rule!r} by Sobol points; results carry the error.",
+                InaccurateWarning,
+                stacklevel=4,
+            )
+            return None
         rule = getattr(process.model, "rule", None)
         warnings.warn(
             f"{name} is known to {worst[name]:.1e} of its scale only, by {type(rule).__name__} of "

@@ -122,7 +122,9 @@ class Layout(eqx.Module):
         base = self.model.of_overlaps(Statistics(whole.v[0], whole.M[ours], whole.Q[ours, ours]))
         if not self._apart:
             return base
-        shapes = [(lambda x: x) if dims else (lambda x: x[0, 0]) for dims in self.model.overlap_dims]
+        shapes = [
+            (lambda x: x) if dims else (lambda x: x[0, 0]) for dims in self.model.overlap_dims
+        ]
         of_M, of_Q = shapes
         fields: dict[str, Any] = {name: getattr(base, name) for name in base.dims}
         for i, x in enumerate(names):

@@ -94,4 +94,3 @@ class PlainStates(eqx.Module):
     def relative_errors(self, u: Any) -> dict[str, Float[Array, ""]]:
         """Of expectations."""
         return self.model.relative_errors(u)
-

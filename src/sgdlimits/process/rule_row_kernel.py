@@ -251,7 +251,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             ValueError: for rules that look inside of a sample's gradient.
         """
         rule = self.rule
-        if self.by_samples and not rule.by_coordinate or rule.scalars or rule.alternates:
+        if (self.by_samples and not rule.by_coordinate) or rule.scalars or rule.alternates:
             raise ValueError(
                 f"literal=True, rule={rule!r}: it looks at the parts of a gradient, which literal "
                 "ones do not have; use literal=False."
@@ -282,9 +282,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         rank = self.algorithm.batch + self._noises
         return OutsideGram(dim - self.minimum_dim, rank, single=False)
 
-    def chain_noise(
-        self, key: Key[Array, ""], steps: int, constants: OutsideGram
-    ) -> SpanSamples:
+    def chain_noise(self, key: Key[Array, ""], steps: int, constants: OutsideGram) -> SpanSamples:
         """In coordinates of the span, beside what is outside."""
         model, layout = self.model, self.layout
         return draw_span_samples(
@@ -509,7 +507,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             half = jnp.zeros(len(whole.Q)).at[:p].set(jnp.diagonal(rate.Q)[:p] / 2)
             Q = rate.Q - whole.Q * (half[:, None] + half)
             ours = jnp.arange(len(Q)) < p
-            Q = jnp.where(jnp.diag(ours), jnp.diag(jnp.diagonal(whole.Q) - 1) * relax, Q)
+            Q = jnp.where(jnp.diag(ours), jnp.diag(jnp.diagonal(whole.Q) - 1) * float(relax), Q)
             rate = rate._replace(M=rate.M - whole.M * half[:, None], Q=Q)
         return jax.jvp(self.layout.join, (whole,), (rate,))[1]
 

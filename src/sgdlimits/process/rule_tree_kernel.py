@@ -170,9 +170,7 @@ class RuleTreeKernel(eqx.Module):
         keys, dim = jax.random.split(key, self.algorithm.batch), frame.shape[1]
         return TreeDrawn(jax.vmap(lambda key: self.model.draw(key, dim, dtype))(keys), key_noise)
 
-    def step_on(
-        self, state: TreeState, frame: Array, drawn: TreeDrawn, time: Array
-    ) -> TreeState:
+    def step_on(self, state: TreeState, frame: Array, drawn: TreeDrawn, time: Array) -> TreeState:
         """One step on given samples."""
         rule, parameters, dim = self.algorithm.rule, state.parameters, frame.shape[1]
 

@@ -8,9 +8,7 @@ from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
 
 
-def ruled_gradient(
-    model: AbstractRowModel, rule: AbstractRule, v: Array, seen: Seen
-) -> Gradient:
+def ruled_gradient(model: AbstractRowModel, rule: AbstractRule, v: Array, seen: Seen) -> Gradient:
     """The gradient at ``seen``, ahead of itself and scaled as the rule says."""
     norm2 = seen.norm2
     assert norm2 is not None

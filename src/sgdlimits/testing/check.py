@@ -19,10 +19,10 @@ from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.overlaps import Statistics
 from sgdlimits.testing.laws import laws
 from sgdlimits.testing.limits import limits
+from sgdlimits.testing.memory import with_memory
 from sgdlimits.testing.one_step import one_step
 from sgdlimits.testing.report import Report
 from sgdlimits.testing.seeds import seeds
-from sgdlimits.testing.memory import with_memory
 from sgdlimits.testing.states import states
 from sgdlimits.testing.subject import Subject
 

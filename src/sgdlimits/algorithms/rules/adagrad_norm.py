@@ -12,7 +12,7 @@ from sgdlimits.algorithms.rules.base import AbstractRule, At, Scalar, T
 _NAME = "accumulated_square"
 
 
-class adagrad_norm(AbstractRule):  # noqa: N801
+class adagrad_norm(AbstractRule):
     """theta' = theta - (delta/b) gradient, b² gains |g|²|X|²/dim² in every step, before it is used.
 
     |g||X| is the norm of the mean gradient in the first layer, without a model's ridge. Results

@@ -6,7 +6,7 @@ from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 from sgdlimits.algorithms.rules.plain import Plain
 
 
-class alternate(AbstractRule):  # noqa: N801
+class alternate(AbstractRule):
     """The second layer takes its step first; the first layer's gradient is taken with the new one.
 
     On the same samples. Exact in the chain. At fixed ``second_layer_rate`` the second layer moves

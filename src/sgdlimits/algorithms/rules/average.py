@@ -6,7 +6,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithms.rules.base import AbstractRule, At, Memory, T
 
 
-class average(AbstractRule):  # noqa: N801 (called like the other rules)
+class average(AbstractRule):
     """A' = A + rate delta (theta - A), from A = theta at the start; theta is left alone.
 
     An exponential average over a nominal time of 1/rate. Results hold it as ``M_average`` and

@@ -123,7 +123,7 @@ class Chain(AbstractRule):
         return gradient, memory
 
 
-def chain(*rules: AbstractRule) -> AbstractRule:
+def chain(*rules: Any) -> AbstractRule:
     """Rules after one another: each takes for the gradient what the one before made of it.
 
     So ``chain(weight_decay(a), momentum(beta=0.9))`` puts the decay into the velocity, and

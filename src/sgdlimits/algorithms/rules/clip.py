@@ -10,7 +10,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 
 
-class clip(AbstractRule):  # noqa: N801
+class clip(AbstractRule):
     """Each sample's gradient is scaled so that |g||X|/sqrt(dim) <= threshold; then their mean.
 
     g Xᵀ is the gradient in the first layer; the second layer's gradient is scaled alike. A model's

@@ -8,7 +8,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 
 
-class noise(AbstractRule):  # noqa: N801
+class noise(AbstractRule):
     """theta' = theta - delta (gradient + std xi), xi standard normal in every coordinate.
 
     The noise of private SGD (Abadi et al. 2016) after ``clip``, one draw a step whatever the batch.

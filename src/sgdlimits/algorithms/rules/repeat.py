@@ -8,7 +8,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 
 
-class repeat(AbstractRule):  # noqa: N801
+class repeat(AbstractRule):
     """Each sample's gradient is taken after a step of eta/dim on the same sample, then undone.
 
     theta' = theta - delta grad l(theta - (eta/dim) grad l(theta, X), X), the step inside in the

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 
 
-class sign(AbstractRule):  # noqa: N801
+class sign(AbstractRule):
     """theta' = theta - delta sign(gradient), coordinate by coordinate (Bernstein et al. 2018).
 
     Not invariant under rotations: there is no chain. Real vectors are exact, for parameters and

@@ -6,7 +6,7 @@ from sgdlimits import _validate
 from sgdlimits.algorithms.rules.base import AbstractRule, At, T
 
 
-class weight_decay(AbstractRule):  # noqa: N801
+class weight_decay(AbstractRule):
     """theta' = (1 - delta rate) theta - delta gradient: a decay that no loss knows of.
 
     Alone it is the ridge of a model; after momentum or under a gradient that is clipped it is not
