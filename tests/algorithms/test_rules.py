@@ -30,10 +30,8 @@ def _mean_gradient(W, x, y, gain=lambda size: np.ones_like(size), eta=0.0):
     g = _samples_gradients(W, x, y)
     if eta:
         ahead = [W - eta / _DIM * np.outer(a, b) for a, b in zip(g, x, strict=True)]
-        each = [
-            _samples_gradients(a, b[None], c[None]) for a, b, c in zip(ahead, x, y, strict=True)
-        ]
-        g = np.concatenate(each)
+        each = zip(ahead, x[:, None], y[:, None], strict=True)
+        g = np.concatenate([_samples_gradients(*sample) for sample in each])
     g = g * gain(np.linalg.norm(g, axis=1) * norm / np.sqrt(_DIM))[:, None]
     return g.T @ x / len(x) + _RIDGE * W
 

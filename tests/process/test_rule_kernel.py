@@ -86,7 +86,7 @@ def test_chain_and_limit_are_those_of_real_steps(model, rule, points, options):
 
 @pytest.mark.stat
 def test_a_rule_that_is_slightly_another_is_seen():
-    """Negative control: the chain of another decay, another threshold, in the place of the right."""
+    """Negative control: the chain of another threshold in the place of the right one."""
     subject = subject_of(_SPIKED, sl.OnlineSGD(0.6, rule=_R.clip(1.0)), points=_SPIKED_POINTS,
                          draws=2**13)  # fmt: skip
     wrong = eqx.tree_at(lambda p: p.algorithm.rule.threshold, subject.process, 1.1)
@@ -194,7 +194,7 @@ _CUBIC = sl.MultiIndexModel(
 
 
 def test_a_repeated_sample_sees_the_cubic_teacher():
-    """ReLU student, He3 teacher: nothing at m = 0 without repetition (-0.049, ... by Monte Carlo)."""
+    """ReLU student, He3 teacher: nothing at m = 0 without repetition."""
     u = sl.Statistics(jnp.zeros(0), [[0.0]], [[1.0]])
     for eta, expected in ((0.0, 0.0), (0.25, -0.049), (1.0, -0.0402)):
         sgd = sl.OnlineSGD(0.5, rule=_R.repeat(eta), spherical=True)

@@ -158,8 +158,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
         """
-        if isinstance(u0, self.model.statistics_class):
-            u0 = self.process.begin(u0)
+        u0 = self.process.complete(u0)
         self.process.check_state(u0)
         times = flow.check_times(times)
         default = flow.default_tolerances(self.process)

@@ -86,6 +86,12 @@ def solve_vectors(
     return jax.vmap(one, out_axes=1)(y0)
 
 
+@eqx.filter_jit
+def drift_of(process: Process, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+    """The drift at one state, compiled."""
+    return drift_vector(process, y)
+
+
 def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:
     """``EffectiveDynamics.solve`` after its arguments are checked."""
     y0 = u0.vector

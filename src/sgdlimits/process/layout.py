@@ -3,6 +3,7 @@
 Rows stand in the order (parameters, memory, memory, ...), as many of each as the model has.
 """
 
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -122,10 +123,7 @@ class Layout(eqx.Module):
         base = self.model.of_overlaps(Statistics(whole.v[0], whole.M[ours], whole.Q[ours, ours]))
         if not self._apart:
             return base
-        shapes = [
-            (lambda x: x) if dims else (lambda x: x[0, 0]) for dims in self.model.overlap_dims
-        ]
-        of_M, of_Q = shapes
+        of_M, of_Q = (_shaped(dims) for dims in self.model.overlap_dims)
         fields: dict[str, Any] = {name: getattr(base, name) for name in base.dims}
         for i, x in enumerate(names):
             if self.model.layer_size:
@@ -147,3 +145,8 @@ class Layout(eqx.Module):
         Q = jnp.kron(copies[:, None] * copies, now.Q)
         begun = self.join(Whole(copies[:, None] * now.v, M, Q, scalars))
         return self.with_base(begun, base)  # to the last bit
+
+
+def _shaped(dims: tuple[str, ...]) -> Callable[[Array], Array]:
+    """Overlaps as results have them: a single one is a number."""
+    return (lambda x: x) if dims else (lambda x: x[0, 0])

@@ -6,6 +6,8 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
+from sgdlimits.statistics.constraints import Constraints
+
 
 class PlainStates(eqx.Module):
     """What kernels say of states, where these are the model's."""
@@ -45,6 +47,10 @@ class PlainStates(eqx.Module):
     def neighbours(self, u: Any, rng: np.random.Generator, count: int, radius: float) -> Any:
         """Random valid states around ``u``."""
         return self.model.neighbours(u, rng, count, radius)
+
+    def constraints(self, u: Any) -> Constraints:
+        """Walls that the state slides on."""
+        return self.model.constraints(u)
 
     def frame(self, dim: int) -> Float[Array, "directions dim"]:
         """The fixed directions."""

@@ -85,6 +85,10 @@ class Process(eqx.Module, Generic[S]):
         """States with these statistics of the model, whose memory is as it starts."""
         return self.kernel.begin(base)
 
+    def complete(self, u: Any) -> Any:
+        """``u``, or the states begun from it where it is the model's own statistics."""
+        return self.begin(u) if isinstance(u, self.model.statistics_class) else u
+
     def base(self, u: S) -> AbstractStatistics:
         """The model's own statistics of states."""
         return self.kernel.base(u)
@@ -327,7 +331,7 @@ class Process(eqx.Module, Generic[S]):
 
     def constraints(self, u: S) -> Constraints:
         """Walls that the state ``u`` (concrete) slides on."""
-        return self.model.constraints(u)
+        return self.kernel.constraints(u)
 
     def zero_noise(self) -> "Process[S]":
         """The process whose fixed points and basins stand for this one's."""

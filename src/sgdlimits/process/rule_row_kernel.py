@@ -33,6 +33,7 @@ from sgdlimits.process.rule_nodes import (
 from sgdlimits.process.span_sample import SpanSamples, draw_span_samples
 from sgdlimits.statistics import rows
 from sgdlimits.statistics.base import AbstractStatistics
+from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.gram_domain import check_overlaps, into_domain
 from sgdlimits.statistics.overlaps import Coordinates, Parameters, Statistics
 
@@ -184,6 +185,22 @@ class RuleRowKernel(eqx.Module, Generic[S]):
                 continue
             kept.append(y)
         return u.with_vector(jnp.asarray(np.array(kept).reshape(-1, len(u.vector))))
+
+    def constraints(self, u: Any) -> Constraints:
+        """Walls that the state slides on.
+
+        Raises:
+            ValueError: where there are some, and memory beside them.
+        """
+        walls = self.model.constraints(self.layout.base(u))
+        if len(u.names) == len(self.model.template.names):
+            return walls
+        if len(walls.normals):
+            raise ValueError(
+                f"rule={self.rule!r}: how memory slides on the walls of the zero-noise limit is "
+                "not known; use a finite snr."
+            )
+        return Constraints.create(len(u.names), [], [])
 
     # -- real vectors --------------------------------------------------------------------------
 
@@ -338,7 +355,8 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         rule, algorithm = self.rule, self.algorithm
         if any(self.model.data.noiseless) and (self.by_samples or rule.scalars):
             raise ValueError(
-                f"rule={rule!r}: in the zero-noise limit samples have no size |X|; use a finite snr."
+                f"rule={rule!r}: samples of the zero-noise limit have no size |X|; use a finite "
+                "snr."
             )
         if not rule.by_coordinate:
             return
@@ -348,8 +366,8 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             )
         if algorithm.batch > 1:
             raise ValueError(
-                f"rule={rule!r}, batch={algorithm.batch}: the limit is known for one sample a step; "
-                "use engine='sgd'."
+                f"rule={rule!r}, batch={algorithm.batch}: the limit is known for one sample a "
+                "step; use engine='sgd'."
             )
         if self.model.data.outputs and getattr(self.model, "ridge", 0.0) != 0.0:
             raise ValueError(
@@ -513,7 +531,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
 
     def diffusion_factor(self, u: Any, step: Any, time: Any) -> Float[Array, "statistics noises"]:
         """Root of Cov(increment/delta) * delta * dim as dim -> infinity, at factor 1."""
-        whole, batch, p = self.layout.split(u), self.algorithm.batch, self.model.width
+        whole, batch = self.layout.split(u), self.algorithm.batch
         rates = self._rates(whole, time)
         layer = rates.layer(self.algorithm.second_layer_rate)
         b = rates.gradient
@@ -538,8 +556,8 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         factor = jnp.sqrt(step / batch) * symmetric_root(second - mean[:, None] * mean)
         if not self.rule.noisy:
             return factor
-        return jnp.concatenate([factor, jnp.sqrt(step) * self._noise_factor(u, whole, rates, layer)],
-                               axis=1)  # fmt: skip
+        noise = self._noise_factor(u, whole, rates, layer)
+        return jnp.concatenate([factor, jnp.sqrt(step) * noise], axis=1)
 
     def _noise_factor(self, u: Any, whole: Whole, rates: Rates, layer: Rates) -> Array:
         """What one standard normal in every coordinate that noise has moves, column by column."""

@@ -14,6 +14,7 @@ from sgdlimits.models.custom import CustomModel
 from sgdlimits.process.literal import literal_mean
 from sgdlimits.process.tree_kernel import TreeKernel
 from sgdlimits.statistics.base import Label
+from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.remembered import Extra, remembered
 
 
@@ -244,6 +245,10 @@ class RuleTreeKernel(eqx.Module):
     def relative_errors(self, u: Any) -> dict[str, Array]:
         """None."""
         return {}
+
+    def constraints(self, u: Any) -> Constraints:
+        """None."""
+        return Constraints.create(len(u.names), [], [])
 
     def check_limit(self) -> None:
         """Raise ValueError: drift and diffusion are not known."""

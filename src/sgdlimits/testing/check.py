@@ -92,7 +92,7 @@ def subject_of(
     chosen = _validate.integer("dim", chosen, process.minimum_dim + 1)
     if points is None:
         points = random_points(process, chosen, seed)
-    elif isinstance(points, process.model.statistics_class):
+    elif type(points) is process.model.statistics_class:
         points = with_memory(process, points, seed)
     process.check_state(points)
     if len(points.batch_shape) != 1:

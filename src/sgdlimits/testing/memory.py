@@ -36,7 +36,8 @@ def with_memory(process: Process, points: AbstractStatistics, seed: int) -> Any:
         v = np.array(whole.v)
         v[1:] += _SIZE * rng.standard_normal(v[1:].shape)
         M = inside[:, :r] @ np.asarray(model.data.root).T
-        moved = Whole(*(jnp.asarray(x) for x in (v, M, inside @ inside.T)), whole.scalars)
+        Q = jnp.asarray(inside @ inside.T)
+        moved = Whole(jnp.asarray(v), jnp.asarray(M), Q, whole.scalars)
         states.append(np.asarray(layout.with_base(layout.join(moved), points[i]).vector))
     return _scaled(process, process.template.with_vector(jnp.asarray(np.array(states))))
 
