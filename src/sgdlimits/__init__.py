@@ -41,6 +41,7 @@ _HOME = {
     "FixedPoint": "limits.fixed_points",
     "OrnsteinUhlenbeck": "limits.ornstein_uhlenbeck",
     "RescaledDynamics": "limits.rescaled",
+    "critical_step": "limits.critical_step",
     "mean_exit_time": "closed_forms.exit_time_1d",
     "initial": "process.initial",
     "lift": "process.initial",
@@ -104,6 +105,7 @@ if TYPE_CHECKING:
     from sgdlimits.expectations.rules import QuasiMonteCarlo as QuasiMonteCarlo
     from sgdlimits.expectations.rules import TruncatedGauss as TruncatedGauss
     from sgdlimits.limits.adequate import InaccurateWarning as InaccurateWarning
+    from sgdlimits.limits.critical_step import critical_step as critical_step
     from sgdlimits.limits.effective_dynamics import EffectiveDynamics as EffectiveDynamics
     from sgdlimits.limits.effective_dynamics import effective_dynamics as effective_dynamics
     from sgdlimits.limits.fixed_points import FixedPoint as FixedPoint

@@ -98,7 +98,7 @@ def test_a_jacobian_over_crossing_nodes_knows_its_error():
     # Margins that the second layer moves: automatic differentiation misses 0.9 of it.
     u = sl.Statistics(_V, _M, _Q)
     process = sl.effective_dynamics(_hinge_of_two()).process
-    assert crosses_jumps(process.model)
+    assert crosses_jumps(process)
     found = np.asarray(jacobian(process, u))
     error = np.sqrt((jacobian_deviations(process, u) ** 2).sum(0))
     fine = sl.effective_dynamics(

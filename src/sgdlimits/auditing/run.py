@@ -159,6 +159,11 @@ def _check(process: Process) -> None:
             "spherical=True: a step with a projection is no gradient step, which the audit "
             "takes apart; use spherical=False."
         )
+    if not process.algorithm.rule.simple:
+        raise ValueError(
+            f"rule={process.algorithm.rule!r}: the audit takes steps apart that are linear in the "
+            "mean gradient and carry nothing along; use rule=None."
+        )
     if not process.autonomous:
         raise ValueError(
             f"schedule={process.algorithm.schedule!r}: the audit is of one step size; use a "

@@ -69,6 +69,8 @@ class AbstractEngine(eqx.Module):
     name: ClassVar[str]
     #: Whether it needs the exact law of the statistics.
     needs_chain: ClassVar[bool] = False
+    #: Whether it needs drift and diffusion.
+    needs_limit: ClassVar[bool] = False
     #: Whether there are real vectors to observe.
     has_real_vectors: ClassVar[bool] = False
     #: Whether results hold the model's own statistics.
@@ -101,7 +103,19 @@ class AbstractEngine(eqx.Module):
                 f"engine={self.name!r}: {type(process.model).__name__} has no exact chain; use "
                 "'sgd', 'ode' or 'sde'."
             )
+        if self.needs_limit:
+            process.kernel.check_limit()
+        rule = process.algorithm.rule
+        if self.needs_chain and rule.by_coordinate:
+            raise ValueError(
+                f"engine={self.name!r}, rule={rule!r}: coordinates are moved one by one, which no "
+                "few statistics know at finite dim; use 'sgd', 'ode' or 'sde'."
+            )
         return _validate.integer("dim", dim, process.minimum_dim)
+
+    def view(self, process: Process) -> Process:
+        """The process that is simulated in the place of this one."""
+        return process
 
     def template(self, process: Process) -> AbstractStatistics:
         """One state of the results, of all zeros."""

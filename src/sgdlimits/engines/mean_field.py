@@ -101,6 +101,12 @@ class MeanField(AbstractEngine):
                 f"engine='mean_field': {type(process.model).__name__} has no reduced "
                 "equations; it is for committees."
             )
+        rule = process.algorithm.rule
+        if not rule.simple:
+            raise ValueError(
+                f"engine='mean_field', rule={rule!r}: the reduced equations are for rules that are "
+                "linear in the mean gradient and carry nothing along; use engine='ode'."
+            )
         model = _committee(process)
         check_nodes(model)
         if self.noise:
@@ -132,6 +138,10 @@ class MeanField(AbstractEngine):
             return _starts(model, keys, jnp.asarray(float(dim)), law, process.algorithm.spherical)
 
         return jax.tree.map(jnp.asarray, map_lanes(one_lane, numbers, _DRAWN_TOGETHER))
+
+    def view(self, process: Process) -> Process:
+        """Without memory that forgets within few steps."""
+        return process.in_the_limit()
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """One run alone: a state of a wide network holds much."""

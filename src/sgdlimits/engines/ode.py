@@ -47,10 +47,15 @@ class ODE(AbstractEngine):
     errors: bool = True
 
     name: ClassVar = "ode"
+    needs_limit: ClassVar = True
     solves: ClassVar = True
 
     def __check_init__(self) -> None:
         _validate.boolean("errors", self.errors)
+
+    def view(self, process: Process) -> Process:
+        """Without memory that forgets within few steps."""
+        return process.in_the_limit()
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the drift at one state holds; for big quadratures one run alone."""
@@ -103,7 +108,7 @@ class ODE(AbstractEngine):
 
     def tolerances(self, process: Process) -> tuple[float, float]:
         """Relative and absolute."""
-        rtol, atol = flow.default_tolerances(process.model)
+        rtol, atol = flow.default_tolerances(process)
         return rtol if self.rtol is None else self.rtol, atol if self.atol is None else self.atol
 
 

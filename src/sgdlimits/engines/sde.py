@@ -22,6 +22,7 @@ from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.engines.sizes import trace
 from sgdlimits.engines.solution_error import SolutionError, adequate_error
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
+from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import run_keys
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -77,9 +78,14 @@ class SDE(AbstractEngine):
     errors: bool = True
 
     name: ClassVar = "sde"
+    needs_limit: ClassVar = True
 
     def __check_init__(self) -> None:
         _validate.boolean("errors", self.errors)
+
+    def view(self, process: Process) -> Process:
+        """Without memory that forgets within few steps."""
+        return process.in_the_limit()
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the coefficients at one state hold."""

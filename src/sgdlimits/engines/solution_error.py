@@ -62,7 +62,7 @@ def solution_error(
         solved: the solutions, if they are known at ``moments_of(times)``.
     """
     if process.model.moments_are_estimates:
-        tolerances = tolerances or flow.default_tolerances(process.model)
+        tolerances = tolerances or flow.default_tolerances(process)
         each = [paths_of(x, start, times, tolerances) for x in process.replicates()]
         values = np.std(each, axis=0, ddof=1) / len(each) ** 0.5
         return SolutionError(start.with_vector(jnp.asarray(values)), _MONTE_CARLO)

@@ -24,6 +24,7 @@ def start(
     """
     if given is None:
         return draw_initial(process, dim, numbers, seed)
+    given = process.complete(given)
     if not isinstance(given, process.statistics_class):
         name, model = process.statistics_class.__name__, type(process.model).__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {model} from.")

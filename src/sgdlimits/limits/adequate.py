@@ -37,6 +37,14 @@ class Inaccurate(NamedTuple):
 
     def warn(self, process: Process, stacklevel: int) -> None:
         """Say so, and what buys accuracy."""
+        if not process.kernel.can_refine:
+            warnings.warn(
+                f"{self.name} is known to {self.error:.1e} of its scale only, under "
+                f"rule={process.algorithm.rule!r} by Sobol points; results carry the error.",
+                InaccurateWarning,
+                stacklevel=stacklevel + 1,
+            )
+            return
         rule = getattr(process.model, "rule", None)
         warnings.warn(
             f"{self.name} is known to {self.error:.1e} of its scale only, by "
@@ -120,7 +128,7 @@ def is_exact(process: Process) -> bool:
 
 def errors_of(process: Process[S], u: S) -> dict[str, Float[Array, ""]]:
     """Largest relative errors over all batch axes of ``u``."""
-    function = process.model.relative_errors
+    function = process.relative_errors
     for _ in u.batch_shape:
         function = jax.vmap(function)
     return {name: jnp.max(error) for name, error in function(u).items()}

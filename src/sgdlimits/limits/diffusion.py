@@ -73,4 +73,4 @@ class WeakNoiseDiffusion(AbstractDiffusion[S]):
         return self.noise.diffusion_factor(self._state(y), time) / jnp.sqrt(self.dim)
 
     def _state(self, y: Array) -> S:
-        return self.process.model.admissible(self.process.template.with_vector(y))
+        return self.process.admissible(self.process.template.with_vector(y))

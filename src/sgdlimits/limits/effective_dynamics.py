@@ -44,7 +44,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     process: Process[S]
 
     def __init__(self, model: AbstractModel[S], sgd: OnlineSGD):
-        self.process = Process(model, sgd)
+        self.process = Process(model, sgd).in_the_limit()
+        self.process.kernel.check_limit()
 
     @property
     def model(self) -> AbstractModel[S]:
@@ -165,7 +166,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         """The ballistic limit du = h(u) dt from ``u0`` at t = 0.
 
         Args:
-            u0: initial statistics, any leading batch axes.
+            u0: initial statistics, any leading batch axes; the model's own for a memory that is as
+                it starts.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
                 1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points; 1e-5 and 1e-7
@@ -178,9 +180,10 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
         """
+        u0 = self.process.complete(u0)
         self.process.check_state(u0)
         times = flow.check_times(times)
-        default = flow.default_tolerances(self.model)
+        default = flow.default_tolerances(self.process)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
         return flow.solve(self.process, u0, times, rtol, atol)
@@ -283,7 +286,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 f"u_star has batch shape {u_star.batch_shape}: expected one fixed point."
             )
         if tolerance is None:
-            tolerance = _AT_REST_ROUGHLY if crosses_jumps(self.model) else _AT_REST
+            tolerance = _AT_REST_ROUGHLY if crosses_jumps(self.process) else _AT_REST
         speed = float(jnp.max(jnp.abs(self.drift(u_star).vector)))
         if not speed <= tolerance:
             raise ValueError(

@@ -14,7 +14,6 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
 from sgdlimits.limits.vector_field import drift_vector
-from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -32,10 +31,10 @@ _LEAST_SHARE = 1 / 256  # of the time, that so many steps must get through
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
-def default_tolerances(model: AbstractModel) -> tuple[float, float]:
-    """Relative and absolute tolerance that the accuracy of the model's drift deserves."""
-    rough = model.moments_are_estimates or not model.drift_is_smooth
-    return _ROUGH if rough else _SAMPLED if model.drift_is_sampled else _SMOOTH
+def default_tolerances(process: Process) -> tuple[float, float]:
+    """Relative and absolute tolerance that the accuracy of the drift deserves."""
+    rough = process.model.moments_are_estimates or not process.drift_is_smooth
+    return _ROUGH if rough else _SAMPLED if process.drift_is_sampled else _SMOOTH
 
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -112,7 +111,8 @@ def carry_on(
     left = (good < len(times)) & (end - begin > _LONG) & np.isfinite(y).all(-1)
     while left.any():
         until = np.where(left, np.minimum(begin + piece, end), begin)
-        found = _piece(dynamic(process), y, begin, until, times, *tolerances)
+        arrays = (jnp.asarray(x) for x in (y, begin, until, times))
+        found = _piece(dynamic(process), *arrays, *tolerances)
         part, state = (np.asarray(x) for x in found)
         through = left & np.isfinite(state).all(-1)
         for run in np.flatnonzero(through):
@@ -170,6 +170,12 @@ def _piece(
         return path[:-1], path[-1]
 
     return jax.vmap(one)(y0, begin, until)
+
+
+@eqx.filter_jit
+def drift_of(process: Process, y: Float[Array, " statistics"]) -> Float[Array, " statistics"]:
+    """The drift at one state, compiled."""
+    return drift_vector(process, y)
 
 
 def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:

@@ -75,7 +75,7 @@ def _newton(
     def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
         count, y, _, _, delta = state
         y = y - delta
-        within = process.model.admissible(process.template.with_vector(y)).vector
+        within = process.admissible(process.template.with_vector(y)).vector
         y = jnp.where(inside, within, y)
         drifts, rates = look(y)
         delta = jax.vmap(lambda h, J: _least_squares(J, h, cut))(drifts, rates)

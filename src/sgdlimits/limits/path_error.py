@@ -131,7 +131,7 @@ def _at_knots(
 ) -> tuple[Float[Array, "knots n n"], Float[Array, "knots estimates n"]]:
     """Dh and the deviations."""
     template, n = process.template, path.shape[1]
-    exact = process.model.has_jacobian
+    exact = process.has_jacobian
 
     def deviations(at: tuple[Array, Array]) -> Array:
         each = process.drift_deviations(template.with_vector(at[1]), at[0])
@@ -141,7 +141,7 @@ def _at_knots(
     def field(at: tuple[Array, Array]) -> Array:
         return drift_vector(process, at[1], at[0])
 
-    base = jax.vmap(lambda y: process.model.interior(template.with_vector(y)).vector)(path)
+    base = jax.vmap(lambda y: process.interior(template.with_vector(y)).vector)(path)
     length = (_STEP if exact else _CROSSING) * jnp.maximum(1.0, jnp.max(jnp.abs(path), axis=1))
     moved = base[:, None] + length[:, None, None] * jnp.concatenate([jnp.zeros((1, n)), jnp.eye(n)])
     flat = jnp.repeat(times, n + 1), moved.reshape(-1, n)

@@ -146,7 +146,7 @@ class RescaledDynamics(AbstractDiffusion[S]):
         self, y: Float[Array, " statistics"], time: Time = 0.0
     ) -> Float[Array, "statistics noises"]:
         """Noise factor of one state; rows of macroscopic statistics vanish."""
-        point = self.process.model.admissible(self.process.template.with_vector(self._point(y)))
+        point = self.process.admissible(self.process.template.with_vector(self._point(y)))
         factor = self.process.diffusion_factor(point, time)
         return jnp.where(jnp.asarray(self.scaled)[:, None], factor, 0.0)
 

@@ -17,7 +17,7 @@ _FLAT = 1e-7  # singular value, relative to the largest, below which a direction
 
 def same(process: Process) -> float:
     """Distance below which two roots are one."""
-    return _ROUGHLY_THE_SAME if crosses_jumps(process.model) else SAME
+    return _ROUGHLY_THE_SAME if crosses_jumps(process) else SAME
 
 
 def are_near(points: np.ndarray, steps: np.ndarray, within: float) -> np.ndarray:
@@ -27,7 +27,7 @@ def are_near(points: np.ndarray, steps: np.ndarray, within: float) -> np.ndarray
 
 def are_roots(process: Process, found: Found) -> np.ndarray:
     """Which points of Newton's method are zeros of the drift, and possible states."""
-    rough = crosses_jumps(process.model)
+    rough = crosses_jumps(process)
     scale = np.maximum(1.0, np.abs(found.rates).max((1, 2), initial=0.0))
     small = np.abs(found.drifts).max(1) <= (_ROUGH_RESIDUAL if rough else _RESIDUAL) * scale
     good = small & are_near(found.points, found.steps, same(process))

@@ -84,7 +84,7 @@ def eigenvalue_errors(process: Process, u: AbstractStatistics, local: Linear) ->
 
 
 def _inside(process: Process, u: AbstractStatistics) -> np.ndarray:
-    return np.asarray(process.model.interior(u).vector)
+    return np.asarray(process.interior(u).vector)
 
 
 def _image(projector: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def stays(process: Process, u: AbstractStatistics, local: Linear, dimension: int
     """By the eigenvalues, but for ``dimension`` neutral ones; where more vanish, by the flow."""
     rest = local.eigenvalues[dimension:]
     leading = rest[0].real if rest.size else -np.inf
-    if crosses_jumps(process.model):  # no derivative in the small
+    if crosses_jumps(process):  # no derivative in the small
         error = eigenvalue_errors(process, u, local)[dimension:]
         if abs(leading) > _SURELY * error[:1].max(initial=0.0):
             return bool(leading < 0)
@@ -167,7 +167,7 @@ def leaves_from(
         distance: to the set; solutions may move along it.
     """
     u = process.template.with_vector(jnp.asarray(centre))
-    past = process.model.admissible(u.with_vector(jnp.asarray(beside)))
+    past = process.admissible(u.with_vector(jnp.asarray(beside)))
     first = np.asarray(past.vector)[None]
     return _leaves_in_time(process, centre, local, first, distance)
 
@@ -202,7 +202,7 @@ def _leaves_in_time(
 def _around(process: Process, centre: np.ndarray, radius: float) -> np.ndarray:
     """Random valid states at a distance of about ``radius``."""
     rng = np.random.default_rng(0)
-    around = process.model.neighbours(
+    around = process.neighbours(
         process.template.with_vector(jnp.asarray(centre)), rng, _STARTS, radius
     )
     return np.asarray(around.vector)

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
-from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -50,24 +49,24 @@ def jacobian_deviations(
     if not model.knows_errors:
         return np.full((1, size, size), np.nan)
     parts = [] if process.drift_is_exact else [_deviations(dynamic(process), u.vector)]
-    if crosses_jumps(model):
+    if crosses_jumps(process):
         parts.append(_step_deviation(dynamic(process), u.vector)[None])
     return np.concatenate([np.zeros((0, size, size)), *(np.asarray(x) for x in parts)])
 
 
-def crosses_jumps(model: AbstractModel) -> bool:
+def crosses_jumps(process: Process) -> bool:
     """Whether drifts are sums over nodes that jumps of the integrand move across."""
-    return not model.drift_is_smooth
+    return not process.drift_is_smooth
 
 
 def field_and_rates(process: Process, y: Array) -> tuple[Array, Array]:
     """(h, Dh) at one state, inside of ``jit``."""
 
     def field(y: Array) -> Array:
-        on_border = process.model.on_border(process.template.with_vector(y))
+        on_border = process.on_border(process.template.with_vector(y))
         return drift_vector(process, on_border.vector)
 
-    if process.model.has_jacobian:
+    if process.has_jacobian:
 
         def twice(y: Array) -> tuple[Array, Array]:
             h = field(y)
@@ -83,7 +82,7 @@ def directional(
 ) -> tuple[Array, Array]:
     """(h, Dh tangent), inside of ``jit``."""
     field = lambda y: drift_vector(process, y, time)  # noqa: E731
-    if process.model.has_jacobian:
+    if process.has_jacobian:
         return jax.jvp(field, (y,), (tangent,))
     return field(y), rates(process, field, y) @ tangent
 
@@ -93,10 +92,10 @@ def rates(process: Process, function, y: Array, long: float = _LONG) -> Array:
 
     The direction of differentiation is the last axis.
     """
-    if process.model.has_jacobian:
+    if process.has_jacobian:
         return jax.jacfwd(function)(y)
     moves = jnp.eye(len(y))
-    if process.model.drift_is_smooth:
+    if process.drift_is_smooth:
         length = _STEP * jnp.maximum(1.0, jnp.max(jnp.abs(y)))
         return _last(_difference(function, y, moves, jnp.full(len(y), length)))
     lengths = jax.vmap(lambda move: _possible_length(process, y, move, long))(moves)
@@ -124,7 +123,7 @@ def _possible_length(process: Process, y: Array, move: Array, long: float) -> Ar
 
     def possible(length: Array) -> Array:
         ends = y + jnp.stack([2 * length * move, -2 * length * move])
-        into = lambda y: process.model.admissible(process.template.with_vector(y)).vector  # noqa: E731
+        into = lambda y: process.admissible(process.template.with_vector(y)).vector  # noqa: E731
         return jnp.max(jnp.abs(jax.vmap(into)(ends) - ends)) < 1e-6 * length
 
     good = jax.vmap(possible)(lengths)
@@ -133,13 +132,13 @@ def _possible_length(process: Process, y: Array, move: Array, long: float) -> Ar
 
 @eqx.filter_jit
 def _jacobian(process: Process, y: Array) -> Array:
-    y = process.model.interior(process.template.with_vector(y)).vector
+    y = process.interior(process.template.with_vector(y)).vector
     return field_and_rates(process, y)[1]
 
 
 @eqx.filter_jit
 def _deviations(process: Process, y: Array) -> Array:
-    y = process.model.interior(process.template.with_vector(y)).vector
+    y = process.interior(process.template.with_vector(y)).vector
 
     def deviations(y: Array) -> Array:
         each = process.drift_deviations(process.template.with_vector(y))

@@ -253,7 +253,7 @@ class MultiIndexModel(AbstractNetworkModel):
         """g Xᵀ + ridge W, and h + ridge v."""
         g, h = self.sample_gradients(v, seen.s, seen.label)
         ridge = jnp.asarray(self.ridge, seen.s.dtype)
-        return Gradient(g, h + ridge * v, ridge)
+        return Gradient(g, h + ridge * v, ridge, penalty=ridge)
 
     def literal_gradient(
         self, parameters: Parameters, frame: Float[Array, "directions dim"], key: Key[Array, ""]

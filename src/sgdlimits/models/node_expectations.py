@@ -138,10 +138,11 @@ def _nodes(model: "AbstractRowModel", u: AbstractStatistics, c: int, rule: Abstr
     def one(s: Array, label: Array) -> Gradient:
         gradient = model.gradient(now.v, Seen(s, label, now.M, now.Q))
         push = jnp.zeros_like(now.M) if gradient.push is None else gradient.push
-        return gradient._replace(pull=jnp.asarray(gradient.pull), push=push)
+        pull, penalty = jnp.asarray(gradient.pull), jnp.asarray(gradient.penalty)
+        return gradient._replace(pull=pull, push=push, penalty=penalty)
 
     gradient = jax.vmap(one)(s, labels)
-    g, _, pull, push = gradient
+    g, pull, push = gradient.g, gradient.pull, gradient.push
     assert push is not None
     pull = jnp.asarray(pull)[:, None, None]
     fixed_M, fixed_Q = pull * now.M + push @ gram, pull * now.Q + push @ now.M.T

@@ -37,6 +37,10 @@ class AbstractRowModel(AbstractModel[S]):
     kernel: ClassVar = "rows"
     #: Whether gradients look at the rows' overlaps, and not only at the sample.
     sees_overlaps: ClassVar[bool] = False
+    #: Dimensions of a row's overlaps with the directions, and with rows, in results.
+    overlap_dims: ClassVar[tuple[tuple[str, ...], tuple[str, ...]]] = (
+        Statistics.dims["M"], Statistics.dims["Q"],
+    )  # fmt: skip
     #: Whether ``increment_moments`` are right for any batch, and not for one sample only.
     knows_batches: ClassVar[bool] = False
 
@@ -112,7 +116,7 @@ class AbstractRowModel(AbstractModel[S]):
         v, R = self.rows_of(parameters)
         x, label = self.data.sample(key, frame, R.dtype)
         M, Q = (R @ frame.T, R @ R.T) if self.sees_overlaps else (None, None)
-        g, h, pull, push = self.gradient(v, Seen(R @ x, label, M, Q))
+        g, h, pull, push, _ = self.gradient(v, Seen(R @ x, label, M, Q))
         in_rows = pull * R + g[:, None] * x[None, :]
         in_rows = in_rows if push is None else in_rows + push @ frame
         return self.parameters_of(Parameters(h, in_rows))

@@ -9,13 +9,14 @@ class Seen(NamedTuple):
     """One sample X, and the rows, as the gradient of its loss sees them.
 
     ``M`` and ``Q`` are the rows' overlaps with the frame and each other; None for models whose
-    gradient does not look at them.
+    gradient does not look at them. Algorithms may ask for more; models need not look at it.
     """
 
     s: Float[Array, " rows"]  # R X
     label: Float[Array, " outputs"]
     M: Float[Array, "rows directions"] | None = None
     Q: Float[Array, "rows rows"] | None = None
+    norm2: Array | None = None  # |X|^2/dim, where an algorithm asks for it
 
 
 class Gradient(NamedTuple):
@@ -25,3 +26,5 @@ class Gradient(NamedTuple):
     h: Float[Array, " layer"]
     pull: Array | float = 0.0
     push: Float[Array, "rows directions"] | None = None
+    #: The part of ``pull`` that is a ridge's: the same for every sample, penalty v of h included.
+    penalty: Array | float = 0.0

@@ -106,7 +106,8 @@ class SpikedTensor(AbstractVectorModel):
         along = noise * (k**0.5 - 1) * seen.s[0] / _nonzero(norm2)
         snr, ridge = (jnp.asarray(x, norm2.dtype) for x in (self.snr, self.ridge))
         push = -2 * k * snr * m ** (k - 1)
-        return Gradient(-noise[None], v, 2 * power + ridge - along, push[None, None])
+        pull = 2 * power + ridge - along
+        return Gradient(-noise[None], v, pull, push[None, None], penalty=ridge)
 
     def literal_gradient(
         self, parameters: Float[Array, " dim"], frame: Float[Array, "1 dim"], key: Key[Array, ""]

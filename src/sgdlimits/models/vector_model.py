@@ -51,6 +51,7 @@ class AbstractVectorModel(AbstractRowModel[SpikedStatistics]):
     """
 
     statistics_class: ClassVar = SpikedStatistics
+    overlap_dims: ClassVar = ((), ())
 
     @property
     def template(self) -> SpikedStatistics:

@@ -36,7 +36,7 @@ def phase_portrait(
     vector = np.empty((*gx.shape, 2))
     vector[..., order[0]], vector[..., order[1]] = gx, gy
     drift = np.asarray(
-        dynamics.drift(dynamics.model.template.with_vector(jnp.asarray(vector))).vector
+        dynamics.drift(dynamics.process.template.with_vector(jnp.asarray(vector))).vector
     )
     axis.streamplot(
         gx, gy, drift[..., order[0]], drift[..., order[1]],
@@ -45,7 +45,7 @@ def phase_portrait(
     draw_fixed_points(axis, dynamics, order)
     axis.set_xlim(x[1], x[2])
     axis.set_ylim(y[1], y[2])
-    labels = type(dynamics.model.template).labels
+    labels = type(dynamics.process.template).labels
     axis.set_xlabel(labels[x[0]].symbol)
     axis.set_ylabel(labels[y[0]].symbol)
 

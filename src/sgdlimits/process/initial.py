@@ -44,7 +44,8 @@ def initial(
         dim: dimension of the data.
         runs: number of independent draws.
         seed: integer seed.
-        sgd: the algorithm that is to start there: a spherical one has the rows normalised.
+        sgd: the algorithm that is to start there: a spherical one has the rows normalised, and a
+            rule with memory has it as it starts.
 
     Returns:
         Statistics with a leading axis of length ``runs``.
@@ -64,7 +65,8 @@ def initial(
 
 def draw_initial(process: Process[S], dim: int, numbers: np.ndarray, seed: int) -> S:
     """``initial`` of the runs with these numbers; nothing is checked."""
-    return _draw_lanes(process.model, dim, numbers, seed, process.constrained)
+    begin = lambda u: process.constrained(process.begin(u))  # noqa: E731
+    return _draw_lanes(process.model, dim, numbers, seed, begin)
 
 
 def _draw_lanes(

@@ -1,5 +1,6 @@
 """The process that a model and an algorithm make together: the one object that engines see."""
 
+import dataclasses
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -57,39 +58,71 @@ class Process(eqx.Module, Generic[S]):
                 f"second_layer_rate={self.algorithm.second_layer_rate!r}: {name} has no second "
                 "layer that is trained; leave it at 1.0."
             )
+        rule = self.algorithm.rule
+        kernel = kernel_of(self.model, rule)
         if self.algorithm.spherical:
-            kernel_of(self.model).check_spherical(self.model)
+            kernel.check_spherical(self.model)
+        if not rule.simple:
+            kernel.check_rule(self.model, rule)
 
     @property
     def kernel(self) -> Any:
         """How the model's parameters move."""
-        return kernel_of(self.model)(self.model, self.algorithm)
+        return kernel_of(self.model, self.algorithm.rule)(self.model, self.algorithm)
 
     # -- states --------------------------------------------------------------------------------
 
     @property
     def template(self) -> S:
         """One state of all zeros."""
-        return self.model.template
+        return self.kernel.template
 
     @property
     def statistics_class(self) -> type[S]:
-        """Of the states."""
-        return self.model.statistics_class  # type: ignore[return-value]
+        """Of the states: the model's own, beside what the rule carries along."""
+        return type(self.template)
+
+    def begin(self, base: AbstractStatistics) -> S:
+        """States with these statistics of the model, whose memory is as it starts."""
+        return self.kernel.begin(base)
+
+    def complete(self, u: Any) -> S:
+        """``u``, or the states begun from it where it is the model's own statistics."""
+        begun: Any = self.begin(u) if isinstance(u, self.model.statistics_class) else u
+        return begun
+
+    def base(self, u: S) -> AbstractStatistics:
+        """The model's own statistics of states."""
+        return self.kernel.base(u)
 
     @property
     def minimum_dim(self) -> int:
         """Smallest dimension in which every state can be realised."""
-        return self.model.minimum_dim
+        return self.kernel.minimum_dim
 
     def check_state(self, u: S) -> None:
         """Raise ValueError unless the process can be at ``u``."""
-        self.model.check_statistics(u)
         self.kernel.check_state(u)
 
     def constrained(self, u: S) -> S:
         """``u`` as the algorithm keeps it, with unit rows where it is spherical; any batch axes."""
         return self.kernel.constrained(u)
+
+    def admissible(self, u: S) -> S:
+        """``u`` moved into the domain of drift and diffusion, for the SDE's overshoots."""
+        return self.kernel.admissible(u)
+
+    def interior(self, u: S) -> S:
+        """Where the drift is differentiated: ``u``, or beside it where that would be wrong."""
+        return self.kernel.interior(u)
+
+    def on_border(self, u: S) -> S:
+        """``u``, on the border of the domain where it is there to rounding."""
+        return self.kernel.on_border(u)
+
+    def neighbours(self, u: S, rng: np.random.Generator, count: int, radius: float) -> S:
+        """Random valid states (at most ``count``) at a distance of order ``radius`` of ``u``."""
+        return self.kernel.neighbours(u, rng, count, radius)
 
     # -- clock ---------------------------------------------------------------------------------
 
@@ -106,15 +139,15 @@ class Process(eqx.Module, Generic[S]):
 
     def frame(self, dim: int) -> Float[Array, "directions dim"]:
         """The fixed directions of the data law."""
-        return self.model.frame(dim)
+        return self.kernel.frame(dim)
 
     def lift(self, key: Key[Array, ""], u: S, frame: Float[Array, "directions dim"]) -> PyTree:
         """Real state, uniform among those with the statistics ``u``."""
-        return self.model.lift(key, u, frame)
+        return self.kernel.lift(key, u, frame)
 
     def random_start(self, key: Key[Array, ""], frame: Float[Array, "directions dim"]) -> PyTree:
         """Real state of one random start."""
-        return self.model.initial_parameters(key, frame)
+        return self.kernel.random_start(key, frame)
 
     def draw(
         self, key: Key[Array, ""], frame: Float[Array, "directions dim"], dtype: Any
@@ -145,21 +178,15 @@ class Process(eqx.Module, Generic[S]):
         if not literal:
             dtype = jax.tree.leaves(state)[-1].dtype
             return self.step_on(state, frame, self.draw(key, frame, dtype), time)
-        gradient = lambda key: self.model.literal_gradient(state, frame, key)  # noqa: E731
-        if self.algorithm.batch == 1:
-            mean = gradient(key)
-        else:
-            each = jax.lax.map(gradient, jax.random.split(key, self.algorithm.batch))
-            mean = jax.tree.map(lambda g: jnp.mean(g, axis=0), each)
-        return self.kernel.step_along(state, mean, frame.shape[1], jnp.asarray(time))
+        return self.kernel.literal(state, frame, key, jnp.asarray(time))
 
     def statistics(self, state: PyTree, frame: Float[Array, "directions dim"]) -> S:
         """Statistics of a real state."""
-        return self.model.statistics(state, frame)
+        return self.kernel.statistics(state, frame)
 
     def parameters(self, state: PyTree) -> PyTree:
         """The model's parameters in a real state, without what the algorithm remembers."""
-        return state
+        return self.kernel.parameters(state)
 
     # -- the exact chain -----------------------------------------------------------------------
 
@@ -186,6 +213,13 @@ class Process(eqx.Module, Generic[S]):
     # -- limits --------------------------------------------------------------------------------
     # In nominal time a step that is s(t) times as long moves the statistics s(t) times as fast.
 
+    def in_the_limit(self) -> "Process[S]":
+        """The process whose limit is this one's: without memory that forgets within few steps."""
+        rule = self.algorithm.rule.in_the_limit()
+        if rule is self.algorithm.rule:
+            return self
+        return Process(self.model, dataclasses.replace(self.algorithm, rule=rule))
+
     def _step(self, time: Time) -> Any:
         return self.algorithm.step * self.algorithm.factor(time)
 
@@ -206,6 +240,10 @@ class Process(eqx.Module, Generic[S]):
     def drift(self, u: S, time: Time = 0.0) -> S:
         """h = -f + g per unit of nominal time."""
         return self._per_time(self.kernel.drift(u, self._step(time), time), time)
+
+    def relative_errors(self, u: S) -> dict[str, Float[Array, ""]]:
+        """Estimated errors of expectations at one state in units of their scales, by name."""
+        return self.kernel.relative_errors(u)
 
     def drift_error(self, u: S, time: Time = 0.0) -> S:
         """Estimated absolute error of ``drift``."""
@@ -249,14 +287,31 @@ class Process(eqx.Module, Generic[S]):
         time = jnp.asarray(time)
         return OneStepMoments(*self.kernel.one_step_moments(u, self._step(time), dim, time))
 
+    @property
+    def has_jacobian(self) -> bool:
+        """Whether the drift may be differentiated."""
+        return self.kernel.has_jacobian
+
+    @property
+    def drift_is_sampled(self) -> bool:
+        """Whether drifts are sums over random points, the same at every state."""
+        return self.kernel.drift_is_sampled
+
+    @property
+    def drift_is_smooth(self) -> bool:
+        """Whether drifts are smooth in the state to rounding."""
+        return self.kernel.drift_is_smooth
+
     def accurate_to(self, error: float) -> "Process[S]":
         """With expectations no finer than this, where it is cheaper."""
+        if not self.kernel.can_refine:
+            return self
         model = self.model.accurate_to(error)
         return self if model is self.model else eqx.tree_at(lambda p: p.model, self, model)
 
     def finer(self) -> "Process[S] | None":
         """With finer expectations than by default; None: there are none."""
-        model = self.model.finer()
+        model = self.model.finer() if self.kernel.can_refine else None
         return None if model is None else eqx.tree_at(lambda p: p.model, self, model)
 
     def coarser(self) -> "Coarser[Process[S]] | None":
@@ -285,11 +340,11 @@ class Process(eqx.Module, Generic[S]):
     def search_points(self, rng: np.random.Generator, count: int) -> S:
         """Random valid states (count,) wide enough to find every fixed point from."""
         step = float(self.algorithm.step) / self.algorithm.batch
-        return self.constrained(self.model.search_points(rng, count, step))
+        return self.constrained(self.kernel.search_points(rng, count, step))
 
     def constraints(self, u: S) -> Constraints:
         """Walls that the state ``u`` (concrete) slides on."""
-        return self.model.constraints(u)
+        return self.kernel.constraints(u)
 
     def zero_noise(self) -> "Process[S]":
         """The process whose fixed points and basins stand for this one's."""
@@ -305,7 +360,8 @@ class Process(eqx.Module, Generic[S]):
         self, key: Key[Array, ""], dim: Float[Array, ""], constants: PyTree
     ) -> S:
         """One draw of the papers' random start, as the algorithm keeps it."""
-        return self.constrained(self.model.initial_statistics(key, dim, constants))
+        base = self.model.initial_statistics(key, dim, constants)
+        return self.constrained(self.begin(base))
 
 
 @eqx.filter_jit  # so that what was traced once is remembered

@@ -6,7 +6,6 @@ sample, the algorithm what it does with a batch of them.
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +18,9 @@ from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.process.affine_step import Move, advance
 from sgdlimits.process.batch_moments import batch_moments
+from sgdlimits.process.literal import literal_mean
 from sgdlimits.process.outside import OutsideGram
+from sgdlimits.process.plain_states import PlainStates
 from sgdlimits.process.sample import Samples, draw_samples
 from sgdlimits.process.spherical_limit import tangent as on_sphere
 from sgdlimits.process.spherical_moments import spherical_moments
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
     label: Float[Array, "*batch outputs"]
 
 
-class RowKernel(eqx.Module, Generic[S]):
+class RowKernel(PlainStates, Generic[S]):
     """How rows move."""
 
     model: AbstractRowModel[S]
@@ -106,6 +107,13 @@ class RowKernel(eqx.Module, Generic[S]):
         if self.algorithm.spherical:
             R = R / jnp.linalg.norm(R, axis=1, keepdims=True)
         return self.model.parameters_of(Parameters(self._layer(v, h, delta, time), R))
+
+    def literal(
+        self, state: PyTree, frame: Float[Array, "r dim"], key: Key[Array, ""], time: Array
+    ) -> PyTree:
+        """One step on gradients as the paper writes them."""
+        mean = literal_mean(self.model, self.algorithm.batch, state, frame, key)
+        return self.step_along(state, mean, frame.shape[1], time)
 
     # -- the exact chain -----------------------------------------------------------------------
 
@@ -255,6 +263,7 @@ class RowKernel(eqx.Module, Generic[S]):
 
     def check_state(self, u: S) -> None:
         """Raise ValueError unless rows have norm 1 where the algorithm keeps them so."""
+        self.model.check_statistics(u)
         if self.algorithm.spherical:
             rows.check_unit_norms(np.asarray(_norms(self.model, u)))
 

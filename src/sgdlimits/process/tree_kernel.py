@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,10 +10,12 @@ from jaxtyping import Array, Float, Key, PyTree
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.expectations.small_linalg import cholesky
 from sgdlimits.models.custom import CustomModel, FibreMoments
+from sgdlimits.process.literal import literal_mean
+from sgdlimits.process.plain_states import PlainStates
 from sgdlimits.statistics.named_statistics import NamedStatistics
 
 
-class TreeKernel(eqx.Module):
+class TreeKernel(PlainStates):
     """How trees move: every leaf against its gradient."""
 
     model: CustomModel
@@ -51,6 +52,13 @@ class TreeKernel(eqx.Module):
             return rule.update(x, g, size.astype(x.dtype), time.astype(x.dtype))
 
         return jax.tree.map(move, parameters, gradient)
+
+    def literal(
+        self, state: PyTree, frame: Float[Array, "r dim"], key: Key[Array, ""], time: Array
+    ) -> PyTree:
+        """One step on gradients as the paper writes them."""
+        mean = literal_mean(self.model, self.algorithm.batch, state, frame, key)
+        return self.step_along(state, mean, frame.shape[1], time)
 
     # -- limits, of a step of size step * factor -----------------------------------------------
 
@@ -108,7 +116,8 @@ class TreeKernel(eqx.Module):
         )
 
     def check_state(self, u: NamedStatistics) -> None:
-        """Any state."""
+        """Raise ValueError unless the model has such statistics."""
+        self.model.check_statistics(u)
 
     def constrained(self, u: NamedStatistics) -> NamedStatistics:
         """No rows to normalise."""

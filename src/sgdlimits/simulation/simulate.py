@@ -194,6 +194,7 @@ def check(
     """The arguments of ``simulate``, or its errors."""
     process = _process(model, sgd)
     chosen = choose(engine, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field)
+    algorithm, process = process.algorithm, chosen.view(process)
     dim = chosen.check(process, dim)
     observers = check_observers(observe, chosen, keeps=keeps)
     wants_risk = _wants_risk(process, risk)
@@ -208,7 +209,7 @@ def check(
     numbers, seed = check_runs(runs, first_run, seed)
     problem = Problem(process, dim, seed, grid, initial)
     given = None if initial is None else chosen.start(problem, numbers)
-    config = _config(problem, chosen, numbers)
+    config = _config(problem, chosen, numbers) | {"algorithm": describe(algorithm)}
     if risk is not None:
         config["risk"] = risk
     observing = None

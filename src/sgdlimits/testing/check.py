@@ -19,6 +19,7 @@ from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.overlaps import Statistics
 from sgdlimits.testing.laws import laws
 from sgdlimits.testing.limits import limits
+from sgdlimits.testing.memory import with_memory
 from sgdlimits.testing.one_step import one_step
 from sgdlimits.testing.report import Report
 from sgdlimits.testing.seeds import seeds
@@ -91,6 +92,8 @@ def subject_of(
     chosen = _validate.integer("dim", chosen, process.minimum_dim + 1)
     if points is None:
         points = random_points(process, chosen, seed)
+    elif type(points) is process.model.statistics_class:
+        points = with_memory(process, points, seed)
     process.check_state(points)
     if len(points.batch_shape) != 1:
         raise ValueError(f"points has batch shape {points.batch_shape}: expected one axis.")
@@ -106,17 +109,17 @@ def random_points(process: Process, dim: int, seed: int) -> AbstractStatistics:
     """Two generic states of order one, one with little beside the directions, a random start."""
     rng = np.random.default_rng(seed)
     searched = process.model.search_points(rng, 6, float(process.algorithm.step))
-    start = initial(process.model, dim, 1, seed, process.algorithm)
+    start = process.base(initial(process.model, dim, 1, seed, process.algorithm))
     chosen = np.concatenate([np.asarray(searched.vector)[[2, 4, 1]], np.asarray(start.vector)])
-    points = process.template.with_vector(jnp.asarray(chosen))
+    points = process.model.template.with_vector(jnp.asarray(chosen))
     model: Any = process.model
     if model.kernel != "rows":
-        return points
+        return process.begin(points)
     if any(model.data.noiseless):
         points = _off_walls(model, points, rng)
     # The generic ones off singular matrices, near which derivatives are as large as one likes.
     off = jnp.asarray([0.1, 0.1, 0.0, 0.0])
-    return _moderate(dynamic(process), points, off)
+    return with_memory(process, _moderate(dynamic(process), points, off), seed)
 
 
 def _off_walls(
@@ -143,4 +146,4 @@ def _moderate(
         Q = scale**2 * now.Q + off * jnp.eye(len(now.Q))
         return model.of_overlaps(Statistics(jnp.clip(now.v, -1.5, 1.5), scale * now.M, Q))
 
-    return process.constrained(jax.vmap(one)(points, off))
+    return process.base(process.constrained(process.begin(jax.vmap(one)(points, off))))

@@ -11,11 +11,11 @@ from sgdlimits.testing.subject import STEPS, Subject
 def laws(subject: Subject) -> list[Row]:
     """Default and literal steps against the chain; against each other where there is none."""
     if not subject.has_chain:
-        return [_literal_and_default(subject)]
-    return [
-        _chain_and_real(subject, subject.dim, literal=False),
-        _chain_and_real(subject, subject.literal_dim, literal=True),
-    ]
+        return [_literal_and_default(subject)] if subject.has_literal else []
+    rows = [_chain_and_real(subject, subject.dim, literal=False)]
+    if subject.has_literal:
+        rows.append(_chain_and_real(subject, subject.literal_dim, literal=True))
+    return rows
 
 
 def _chain_and_real(subject: Subject, dim: int, *, literal: bool) -> Row:

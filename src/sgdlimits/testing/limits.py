@@ -33,15 +33,21 @@ _ODE_DIM = 10_000
 
 def limits(subject: Subject) -> list[Row]:
     """Everything about drift and diffusion that holds without drawing a sample."""
-    process, found = subject.process, all_fields(subject.process, subject)
-    rows = [_parts(found), _step(subject, found)]
-    if process.algorithm.batch > 1:
+    subject = subject.in_the_limit
+    process, rule = subject.process, subject.process.algorithm.rule
+    if process.model.kernel == "tree" and not rule.simple:
+        return []
+    found = all_fields(process, subject)
+    rows = [_parts(found)]
+    if not rule.scalars:  # which count steps, whatever their size
+        rows.append(_step(subject, found))
+    if process.algorithm.batch > 1 and not rule.noisy:  # noise is not averaged
         rows.append(_batch(subject, found))
     if subject.has_moments:
         rows.append(_tending(subject, found))
-    if process.model.has_jacobian and not process.model.moments_are_estimates:
+    if process.has_jacobian and not process.model.moments_are_estimates:
         rows.append(_derivative(subject))
-        if process.model.has_risk and process.model.kernel == "rows":
+        if process.model.has_risk and process.model.kernel == "rows" and rule.simple:
             rows.append(_risk(subject, found))
     return [*rows, *_ode(subject)]
 
@@ -199,7 +205,7 @@ def _ode(subject: Subject) -> list[Row]:
     path = np.moveaxis(np.asarray(found.vector), 1, 0)
     eff = effective_dynamics(process.model, process.algorithm)
     solved = np.asarray(eff.solve(points, dataset["time"].values).vector)
-    rough = max(default_tolerances(process.model))
+    rough = max(default_tolerances(process))
     drift = np.asarray(all_fields(process, subject, 0.0).drift)
     drift = drift[np.arange(lane) % subject.count]
     leaving = (4 * path[1] - 3 * path[0] - path[2]) / (2 * steps * delta)

@@ -57,9 +57,10 @@ def one_step(subject: Subject) -> list[Row]:
         rows += _real_steps(subject)
     if subject.has_moments and subject.has_chain:
         rows += [_chain_steps(subject, dim) for dim in dims]
-    if subject.has_chain and not subject.process.model.moments_are_estimates:
+    known = subject.has_own_limit and not subject.process.model.moments_are_estimates
+    if subject.has_chain and known:
         rows.append(_chain_in_the_limit(subject))
-    if subject.process.model.kernel == "tree":
+    if subject.process.model.kernel == "tree" and subject.process.algorithm.rule.simple:
         rows.append(_estimates(subject))
     return rows
 

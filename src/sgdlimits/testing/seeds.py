@@ -22,10 +22,12 @@ _RESTING = 1e-12
 
 def seeds(subject: Subject) -> list[Row]:
     """Starts, pieces, records and seeds of every engine."""
-    model = subject.process.model
+    model, rule = subject.process.model, subject.process.algorithm.rule
     stepping = ("chain", "sgd") if subject.has_chain else ("sgd",)
     noisy = stepping if model.moments_are_estimates else (*stepping, "sde")
     engines = noisy if model.moments_are_estimates else (*noisy, "ode")
+    if model.kernel == "tree" and not rule.simple:
+        engines = noisy = stepping
     rows = [_starts_and_pieces(subject, engine) for engine in engines]
     rows += [_records(subject, engine) for engine in stepping]
     return rows + [_seeds(subject, engine) for engine in noisy]
@@ -44,7 +46,7 @@ def _run(
             process.model, process.algorithm, engine, dim=dim, runs=runs, seed=seed,
             time=steps * float(process.delta(dim)), risk=False, **options,
         )  # fmt: skip
-    fields = [dataset[name].values for name in subject.points.dims]
+    fields = [dataset[name].values for name in subject.points.dims if name in dataset]
     flat = [x.reshape(*x.shape[:2], -1) for x in fields]
     return np.concatenate(flat, axis=2), dataset["step"].values
 
@@ -55,6 +57,8 @@ def _starts_and_pieces(subject: Subject, engine: str) -> Row:
     second, _ = _run(subject, engine, runs=_WHOLE - _FIRST, first_run=_FIRST)
     process = subject.process
     start = initial(process.model, subject.dim, _WHOLE, 7, process.algorithm)
+    if engine in ("ode", "sde"):
+        start = process.in_the_limit().begin(process.base(start))
     fields = [np.asarray(getattr(start, name)).reshape(_WHOLE, -1) for name in start.dims]
     same = np.array_equal(whole[:, 0], np.concatenate(fields, axis=1))
     pieces = np.array_equal(whole, np.concatenate([first, second]), equal_nan=True)
@@ -80,6 +84,8 @@ def _records(subject: Subject, engine: str) -> Row:
 def _seeds(subject: Subject, engine: str) -> Row:
     """From one state every statistic that moves differs between runs and seeds, and repeats."""
     point = subject.points[0]
+    if engine == "sde":
+        point = subject.in_the_limit.points[0]
     one, again, other = (_run(subject, engine, initial=point, seed=s)[0] for s in (7, 7, 8))
     moved = np.abs(one[:, -1] - one[:, 0]).max(0) > _RESTING
     repeats = np.array_equal(one, again, equal_nan=True)

@@ -82,19 +82,20 @@ def _refused(call: Callable[[], Any]) -> bool:
 def _refusals(subject: Subject) -> Row:
     process, point = subject.process, subject.points[0]
     model: Any = process.model
+    base = process.base(point)
     nowhere = point.with_vector(jnp.full_like(point.vector, jnp.nan))
     bad: dict[str, Callable[[], Any]] = {
         "NaN": lambda: process.check_state(nowhere),
         "another class": lambda: model.check_statistics(object()),
-        "too small a dim": lambda: lift(model, point, process.minimum_dim - 1, seed=0),
+        "too small a dim": lambda: lift(model, base, model.minimum_dim - 1, seed=0),
     }
     if model.kernel == "rows":
-        now = model.overlaps(point)
+        now = model.overlaps(base)
         negative = model.of_overlaps(Statistics(now.v, now.M, -now.Q - jnp.eye(len(now.Q))))
         longer = model.of_overlaps(Statistics(now.v, now.M, now.Q + jnp.eye(len(now.Q))))
-        bad["negative squares"] = lambda: process.check_state(negative)
+        bad["negative squares"] = lambda: process.check_state(process.begin(negative))
         if process.algorithm.spherical:
-            bad["rows off the sphere"] = lambda: process.check_state(longer)
+            bad["rows off the sphere"] = lambda: process.check_state(process.begin(longer))
     taken = [name for name, call in bad.items() if not _refused(call)]
     note = f"taken without an error: {', '.join(taken)}" if taken else ""
     return fact("impossible states", "are refused", not taken, note=note)
@@ -127,7 +128,7 @@ def _search_points(subject: Subject) -> Row:
 
 @eqx.filter_jit
 def _moved_inside(process: Process, points: AbstractStatistics) -> AbstractStatistics:
-    return jax.vmap(process.model.admissible)(points)
+    return jax.vmap(process.admissible)(points)
 
 
 def _admissible(subject: Subject) -> Row:
@@ -138,5 +139,5 @@ def _admissible(subject: Subject) -> Row:
     valid = True
     if process.model.kernel == "rows":
         moved = _moved_inside(process, outside)
-        valid = not _refused(lambda: process.model.check_statistics(moved))
+        valid = not _refused(lambda: process.check_state(moved))
     return fact("overshoots", "are moved inside", inside and valid)

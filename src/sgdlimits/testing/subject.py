@@ -64,14 +64,36 @@ class Subject:
     @property
     def has_chain(self) -> bool:
         """Whether the law of the statistics is known."""
-        return self.process.model.has_chain
+        return self.process.model.has_chain and not self.process.algorithm.rule.by_coordinate
 
     @property
     def has_moments(self) -> bool:
         """Whether moments of a step are known: not of normalised batches."""
         algorithm = self.process.algorithm
         normalised = algorithm.spherical and algorithm.batch > 1
-        return self.process.model.has_one_step_moments and not normalised
+        known = self.process.model.has_one_step_moments and algorithm.rule.simple
+        return known and not normalised
+
+    @property
+    def has_literal(self) -> bool:
+        """Whether steps along literal gradients are the same: not where rules look inside them."""
+        rule = self.process.algorithm.rule
+        looks = rule.scales_samples or rule.lookahead is not None
+        return not (looks or rule.scalars or rule.alternates or rule.by_coordinate)
+
+    @property
+    def has_own_limit(self) -> bool:
+        """Whether one step tells of drift and diffusion: not where memory forgets in few steps."""
+        return self.process.in_the_limit() is self.process
+
+    @property
+    def in_the_limit(self) -> "Subject":
+        """What has the limit."""
+        if self.has_own_limit:
+            return self
+        process = self.process.in_the_limit()
+        points = process.begin(self.process.base(self.points))
+        return Subject(process, points, self.dim, self.draws, self.seed)
 
     @property
     def has_covariances(self) -> bool:

@@ -1,7 +1,6 @@
-"""What an update rule says: where parameters go, given the mean gradient of a batch."""
+"""What an update rule says: where parameters go, given the gradients of a batch."""
 
-from abc import abstractmethod
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -13,20 +12,117 @@ import sgdlimits._x64  # noqa: F401
 T = TypeVar("T")
 
 
+class Memory(NamedTuple):
+    """Something of the parameters' own shape that a rule carries along."""
+
+    name: str
+    #: Whether it starts as a copy of the parameters; else at zero.
+    copies: bool
+    meaning: str
+
+
+class Scalar(NamedTuple):
+    """A number that a rule carries along."""
+
+    name: str
+    start: float
+    symbol: str
+    meaning: str
+
+
+class At(NamedTuple):
+    """What a rule sees beside the gradient; all of it can be added and multiplied by numbers."""
+
+    parameters: Any
+    memory: dict[str, Any]
+    noise: Any  # standard normal in every coordinate, for rules that are ``noisy``
+    scalars: dict[str, Any]
+    delta: Any
+    time: Any
+
+
 class AbstractRule(eqx.Module):
-    """An update that is linear in the parameters and in the mean gradient of the batch.
+    """An update, linear in parameters, memory and the mean gradient of the batch.
 
     A rule is written once, as one writes an optimiser, for anything that can be added and
     multiplied by numbers: real vectors, trees' leaves, or coefficients. The exact chain and the
-    limits follow from it.
+    limits follow from it. It says ``direction``, and what else it does is declared; rules without
+    memory may say ``update`` instead.
     """
 
     #: Whether this is plain SGD, for which formulas of fixed points hold.
     plain: ClassVar[bool] = False
+    #: Whether ``gain`` changes the gradient of every sample.
+    scales_samples: ClassVar[bool] = False
+    #: Whether what it makes of a sample's gradient jumps as the gradient moves.
+    jumps: ClassVar[bool] = False
+    #: Whether ``direction`` uses ``At.noise``.
+    noisy: ClassVar[bool] = False
+    #: Whether the second layer moves first, and the first layer sees it moved.
+    alternates: ClassVar[bool] = False
+    #: Whether it treats coordinates one by one, so that rotations matter: real vectors alone.
+    by_coordinate: ClassVar[bool] = False
+    #: Where it may stand in a ``chain``: 0 looks ahead, 1 scales samples, 2 their mean, 3 the rest.
+    stage: ClassVar[int] = 3
 
-    @abstractmethod
+    # -- what it declares ----------------------------------------------------------------------
+
+    @property
+    def memory(self) -> tuple[Memory, ...]:
+        """What it carries along, of the parameters' shape."""
+        return ()
+
+    @property
+    def scalars(self) -> tuple[Scalar, ...]:
+        """Numbers that it carries along."""
+        return ()
+
+    @property
+    def lookahead(self) -> Any:
+        """eta, where a sample's gradient is taken after a step of eta/dim on it; or None."""
+        return None
+
+    @property
+    def simple(self) -> bool:
+        """Whether ``update`` says all: no memory, and nothing but the mean gradient."""
+        return not (
+            self.memory
+            or self.scalars
+            or self.scales_samples
+            or self.noisy
+            or self.alternates
+            or self.by_coordinate
+            or self.lookahead is not None
+        )
+
+    def in_the_limit(self) -> "AbstractRule":
+        """The rule whose limit dim -> infinity is this one's; default: itself."""
+        return self
+
+    # -- what it does --------------------------------------------------------------------------
+
+    def gain(self, size: Float[Array, ""]) -> Float[Array, ""]:
+        """Factor of a sample's gradient of size |g||X|/sqrt(dim)."""
+        return jnp.ones_like(size)
+
+    def accumulate(self, scalars: dict[str, Any], square: Array) -> dict[str, Any]:
+        """Scalars after a step whose mean gradient has |gradient|^2/dim^2 = ``square``."""
+        return {}
+
+    def direction(self, gradient: T, at: At) -> tuple[T, dict[str, T]]:
+        """(u, memory afterwards): parameters move by -delta u."""
+        raise TypeError(
+            f"{type(self).__name__} says no direction(gradient, at), which rules with memory and "
+            "rules in a chain need."
+        )
+
     def update(self, parameters: T, gradient: T, delta: Any, time: Any) -> T:
         """The parameters after one step of size ``delta`` that starts at nominal ``time``."""
+        at = At(parameters, {}, None, {}, delta, time)
+        direction, _ = self.direction(gradient, at)
+        return parameters - delta * direction  # type: ignore[operator]
+
+    # -- what follows for rules without memory -------------------------------------------------
 
     def coefficients(self, delta: Any, time: Any) -> tuple[Array, Array]:
         """(a, b) with update = a parameters + b gradient."""
