@@ -112,7 +112,8 @@ def carry_on(
     left = (good < len(times)) & (end - begin > _LONG) & np.isfinite(y).all(-1)
     while left.any():
         until = np.where(left, np.minimum(begin + piece, end), begin)
-        found = _piece(dynamic(process), y, begin, until, times, *tolerances)
+        arrays = (jnp.asarray(x) for x in (y, begin, until, times))
+        found = _piece(dynamic(process), *arrays, *tolerances)
         part, state = (np.asarray(x) for x in found)
         through = left & np.isfinite(state).all(-1)
         for run in np.flatnonzero(through):
