@@ -117,7 +117,8 @@ class OneNeuron:
         """
         start = _overlap("start", start)
         times = _validate.between("times", times, 0, math.inf)
-        if (np.diff(np.atleast_1d(np.asarray(times, float))) < 0).any():
+        ordered = np.atleast_1d(times)
+        if (ordered[..., 1:] < ordered[..., :-1]).any():
             raise ValueError(f"times={times}: expected times that do not decrease.")
         rate = self.rate
         # Both sides of the fraction over the larger of 1 and E, so that neither overflows.

@@ -24,13 +24,13 @@ def start(
     """
     if given is None:
         return draw_initial(process, dim, numbers, seed)
-    given = process.complete(given)
-    if not isinstance(given, process.statistics_class):
+    state = process.complete(given)
+    if not isinstance(state, process.statistics_class):
         name, model = process.statistics_class.__name__, type(process.model).__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {model} from.")
     with _validate.renamed("statistics", "initial"):
-        process.check_state(given)
-    return broadcast(given, len(numbers))
+        process.check_state(state)
+    return broadcast(state, len(numbers))
 
 
 def broadcast(given: AbstractStatistics, runs: int) -> AbstractStatistics:
