@@ -160,7 +160,7 @@ def labelled_nodes(
         z, weight = np.zeros((count, 1, 1, 0)), np.ones((count, 1, 1))
     else:
         if seen_noise:
-            factors = np.stack([block_diag(one, np.eye(noises)) for one in factors])
+            factors = np.stack([np.asarray(block_diag(one, np.eye(noises))) for one in factors])
             means = np.concatenate([means, np.zeros((count, noises))], axis=1)
         if isinstance(rule, LookedPlane):
             look = _look(model, numbers, means, factors, seen_noise, values, arguments)
