@@ -87,11 +87,6 @@ def largest(of: E) -> E:
     return jax.tree.map(lambda x: jnp.asarray(size), of)
 
 
-def largest_of_each(of: E) -> E:
-    """The largest number of every array."""
-    return jax.tree.map(lambda x: jnp.max(jnp.abs(x), initial=0.0), of)
-
-
 def _relative(deviations: np.ndarray, size: Array) -> float:
     error = np.sqrt((deviations**2).sum(0))
     return float(np.max(error, initial=0.0) / size) if size > 0 else 0.0

@@ -16,7 +16,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.spectra.accurate_rule import accurate, largest_of_each
+from sgdlimits.spectra.accurate_rule import accurate
 from sgdlimits.spectra.asymptotics.weight_law import check_block
 from sgdlimits.spectra.blocks import Kind, second_layer_weights
 from sgdlimits.spectra.field_rules import field_rules
@@ -90,7 +90,7 @@ def second_layer(
             np.einsum("crn,crnij,crnkl->rijkl", weight, A, A, optimize=True),
         )
 
-    found = accurate(f"second-layer block ({kind})", estimate, rules, largest_of_each)
+    found = accurate(f"second-layer block ({kind})", estimate, rules, _Moments.sizes)
     mean, square = found.mean
     values, vectors = np.linalg.eigh(mean)
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -115,6 +115,11 @@ class _Moments(NamedTuple):
         count = len(self.square)
         scale = 1 / np.sqrt(count * max(count - 1, 1))
         return _Moments(*(scale * (x - x.mean(0)) for x in self))
+
+    def sizes(self) -> "_Moments":
+        """What errors are small against: of the mean alone, which is what is claimed."""
+        size = jnp.max(jnp.abs(self.mean_matrix), initial=0.0)
+        return _Moments(size, jnp.asarray(np.inf))  # pyright: ignore[reportArgumentType]
 
 
 def _of_each(model: MultiIndexModel, v: Array, kind: Kind, s: Array, labels: Array) -> Array:
