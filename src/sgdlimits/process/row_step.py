@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.algorithms.rules.base import At
+from sgdlimits.expectations.small_linalg import cholesky
 from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.process.ruled_gradient import ruled_gradient
@@ -32,6 +33,9 @@ class Drawn(NamedTuple):
     label: Float[Array, "batch outputs"]
     noise: Float[Array, "*width_coordinates"]
     layer_noise: Float[Array, "*layer"]
+    #: Deviations of samples whose parts outside ``x`` leaves out, and as many rows as ``width``
+    #: with T Tᵀ ~ Wishart: what the mean of g Xᵀ has there is C T, C Cᵀ = the mean's own Gram.
+    outside: tuple[Array, Array] | None = None
 
 
 class MeanGradient(NamedTuple):
@@ -64,6 +68,10 @@ def mean_gradient(
 
     each = jax.vmap(of_sample)(x, drawn.label)
     along = each.g.T @ x / len(x)
+    if drawn.outside is not None:
+        deviation, basis = drawn.outside
+        scaled = each.g.T * deviation
+        along = along + cholesky(scaled @ scaled.T) @ basis / len(x)
     in_rows = jnp.mean(each.pull) * W + along
     if each.push is not None:
         in_rows = in_rows + jnp.mean(each.push, axis=0) @ frame

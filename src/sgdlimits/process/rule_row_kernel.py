@@ -21,7 +21,6 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.process.layout import Layout, Whole
 from sgdlimits.process.literal import literal_mean
-from sgdlimits.process.outside import OutsideGram
 from sgdlimits.process.row_kernel import RowKernel
 from sgdlimits.process.row_step import Drawn, RowState, move, row_step
 from sgdlimits.process.rule_nodes import (
@@ -31,6 +30,7 @@ from sgdlimits.process.rule_nodes import (
     rule_expectations,
 )
 from sgdlimits.process.span_sample import SpanSamples, draw_span_samples
+from sgdlimits.process.wide_outside import NarrowOutside, WideOutside, outside_of
 from sgdlimits.statistics import rows
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
@@ -298,12 +298,24 @@ class RuleRowKernel(eqx.Module, Generic[S]):
     def _noises(self) -> int:
         return self.model.width if self.rule.noisy else 0
 
-    def chain_constants(self, dim: int) -> OutsideGram:
-        """Gram matrix of samples and noises outside of the span of rows and directions."""
-        rank = self.algorithm.batch + self._noises
-        return OutsideGram(dim - self.minimum_dim, rank, single=False)
+    @property
+    def _together(self) -> bool:
+        """Whether only the mean gradient matters of what samples have outside of the span."""
+        looks = self.rule.scales_samples or self.rule.lookahead is not None
+        return not looks and self.algorithm.batch > self.model.width
 
-    def chain_noise(self, key: Key[Array, ""], steps: int, constants: OutsideGram) -> SpanSamples:
+    def chain_constants(self, dim: int) -> NarrowOutside | WideOutside:
+        """Gram matrix of samples and noises outside of the span of rows and directions."""
+        return outside_of(dim - self.minimum_dim, self._vectors)
+
+    @property
+    def _vectors(self) -> int:
+        samples = self.model.width if self._together else self.algorithm.batch
+        return samples + self._noises
+
+    def chain_noise(
+        self, key: Key[Array, ""], steps: int, constants: NarrowOutside | WideOutside
+    ) -> SpanSamples:
         """In coordinates of the span, beside what is outside."""
         model, layout = self.model, self.layout
         return draw_span_samples(
@@ -335,14 +347,25 @@ class RuleRowKernel(eqx.Module, Generic[S]):
     def chain_step(self, state: RowState, noise: SpanSamples, dim: Array, time: Array) -> RowState:
         """One exact step."""
         layout, r, batch = self.layout, self.model.data.directions, self.algorithm.batch
-        n, vectors = layout.rows, len(noise.inside)
-        root = self.model.data.root
+        n, root = layout.rows, self.model.data.root
+        T = noise.outside
+        if T.ndim == 1:  # a key
+            T = WideOutside(dim - self.minimum_dim, self._vectors).factor(T)
+        vectors = len(T)
         B, rest = state.R[:, :r], state.R[:, r:]
         R = jnp.concatenate([B, cholesky(rest), jnp.zeros((n, vectors))], axis=1)
         frame = jnp.concatenate([root, jnp.zeros((r, n + vectors))], axis=1)
-        x = jnp.concatenate([noise.inside, noise.outside], axis=1)
-        more = x[batch:] if self.rule.noisy else jnp.zeros(0)
-        drawn = Drawn(x[:batch], noise.label, more, noise.layer_noise)
+        padded = jnp.concatenate([jnp.zeros((vectors, r + n)), T], axis=1)
+        x = jnp.concatenate([noise.inside, jnp.zeros((len(noise.inside), vectors))], axis=1)
+        outside = None
+        if self._together:
+            x, more = x[:batch], x[batch:] + padded[self.model.width :]
+            outside = (noise.deviation, padded[: self.model.width])
+        else:
+            more = x[batch:] + padded[batch:]
+            x = x[:batch] + noise.deviation[:, None] * padded[:batch]
+        more = more if self.rule.noisy else jnp.zeros(0)
+        drawn = Drawn(x, noise.label, more, noise.layer_noise, outside)
         shaped = R.reshape(layout.kinds, -1, R.shape[1])
         after = row_step(
             self.model, self.algorithm, RowState(state.scalars, state.v, shaped), frame, drawn,

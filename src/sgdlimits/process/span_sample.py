@@ -8,13 +8,15 @@ from jaxtyping import Array, Float, Key
 
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.process.outside import OutsideGram
+from sgdlimits.process.wide_outside import WideOutside
 
 
 class SpanSamples(NamedTuple):
     """Of one step: samples and noises, one after the other on the second to last axis."""
 
     inside: Float[Array, "vectors directions_and_rows"]  # in an orthonormal basis of the span
-    outside: Float[Array, "vectors vectors"]  # triangular: in a basis that they span themselves
+    deviation: Float[Array, " batch"]  # of each coordinate of a sample outside of the span
+    outside: Array  # of vectors of deviation 1 there: see ``outside_of``
     label: Float[Array, "batch outputs"]
     layer_noise: Float[Array, " layer"]
 
@@ -25,7 +27,7 @@ def draw_span_samples(
     batch: int,
     noises: int,
     layer: int,
-    outside: OutsideGram,
+    outside: OutsideGram | WideOutside,
     key: Key[Array, ""],
     steps: int,
 ) -> SpanSamples:
@@ -33,7 +35,7 @@ def draw_span_samples(
 
     ``noises`` vectors of standard normals follow the samples of every step.
     """
-    r, count, vectors = law.directions, steps * batch, batch + noises
+    r, count = law.directions, steps * batch
     classes, key = law.split(key, count)
     keys = jax.random.split(key, 4)
     deviation = law.deviations[classes]
@@ -46,9 +48,7 @@ def draw_span_samples(
     more = jax.random.normal(keys[2], (steps, noises, r + rows))
     inside = jnp.concatenate([inside.reshape(steps, batch, r + rows), more], axis=1)
     key_gram, key_layer = jax.random.split(keys[3])
-    gram = outside.from_normals(jax.random.normal(key_gram, (outside.normals, steps)))
-    scale = jnp.concatenate([deviation.reshape(steps, batch), jnp.ones((steps, noises))], axis=1)
+    gram = outside.draw(key_gram, steps)
     layer_noise = jax.random.normal(key_layer, (steps, layer if noises else 0))
     label = label.reshape(steps, batch, label.shape[1])
-    assert gram.shape == (steps, vectors, vectors)
-    return SpanSamples(inside, scale[:, :, None] * gram, label, layer_noise)
+    return SpanSamples(inside, deviation.reshape(steps, batch), gram, label, layer_noise)
