@@ -17,6 +17,7 @@ _DIM = 7
 
 
 @pytest.mark.stat
+@pytest.mark.filterwarnings("ignore:.*of its scale only")  # the rule that "smooth" chooses
 @pytest.mark.parametrize("kind", ["hessian", "gradient"])
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("snr", [0.7, 6.0])
