@@ -51,7 +51,7 @@ def _with_coarse_points(width):
     ],
 )
 def test_default_tolerances_are_rough_where_the_drift_is(model, tolerance):
-    rtol, atol = default_tolerances(model)
+    rtol, atol = default_tolerances(sl.Process(model, sl.OnlineSGD()))
     assert rtol == tolerance
     assert atol < rtol
 
