@@ -125,6 +125,11 @@ def test_momentum_of_fixed_beta_is_sgd_of_a_longer_step():
     slow = sl.OnlineSGD(0.08, rule=_R.momentum(beta=0.9))
     # Ten times as fast in nominal time; the corrector is that of the longer step.
     np.testing.assert_allclose(field(slow), 10 * field(sl.OnlineSGD(0.8)), rtol=1e-12)
+    known = sl.Process(_SPIKED, slow).in_the_limit().known_fixed_points()
+    same = sl.Process(_SPIKED, sl.OnlineSGD(0.8)).known_fixed_points()
+    assert known is not None
+    assert same is not None
+    np.testing.assert_allclose([x.statistics.r2 for x in known], [x.statistics.r2 for x in same])
 
 
 @pytest.mark.slow

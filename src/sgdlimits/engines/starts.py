@@ -1,5 +1,7 @@
 """States that runs start from: given ones, checked, or random ones."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,12 +25,12 @@ def start(
     """
     if given is None:
         return draw_initial(process, dim, numbers, seed)
-    given = process.complete(given)
-    if not isinstance(given, process.statistics_class):
+    states: Any = process.complete(given)
+    if not isinstance(states, process.statistics_class):
         name, model = process.statistics_class.__name__, type(process.model).__name__
         raise TypeError(f"initial={given!r}: expected {name} to start {model} from.")
-    process.check_state(given)
-    return broadcast(given, len(numbers))
+    process.check_state(states)
+    return broadcast(states, len(numbers))
 
 
 def broadcast(given: AbstractStatistics, runs: int) -> AbstractStatistics:

@@ -90,14 +90,13 @@ def subject_of(
     seed = check_seed(seed)
     chosen = _default_dim(process) if dim is None else dim
     chosen = _validate.integer("dim", chosen, process.minimum_dim + 1)
-    if points is None:
-        points = random_points(process, chosen, seed)
-    elif type(points) is process.model.statistics_class:
-        points = with_memory(process, points, seed)
-    process.check_state(points)
-    if len(points.batch_shape) != 1:
-        raise ValueError(f"points has batch shape {points.batch_shape}: expected one axis.")
-    return Subject(process, points, chosen, draws, seed)
+    states: Any = random_points(process, chosen, seed) if points is None else points
+    if type(states) is process.model.statistics_class:
+        states = with_memory(process, states, seed)
+    process.check_state(states)
+    if len(states.batch_shape) != 1:
+        raise ValueError(f"points has batch shape {states.batch_shape}: expected one axis.")
+    return Subject(process, states, chosen, draws, seed)
 
 
 def _default_dim(process: Process) -> int:
