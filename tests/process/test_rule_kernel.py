@@ -275,6 +275,7 @@ def test_statistics_of_networks_with_memory_have_names():
     }
     np.testing.assert_array_equal(u.with_vector(u.vector).vector, u.vector)
     np.testing.assert_array_equal(u.Q_parameters_average, u.Q)
+    np.testing.assert_array_equal(sl.risk(_TRAINED, u), sl.risk(_TRAINED, _points(_TRAINED)))
     process.check_state(u)
     with pytest.raises(ValueError, match="not the overlaps of real vectors"):
         process.check_state(eqx.tree_at(lambda u: u.Q_average, u, 0.5 * u.Q_average))

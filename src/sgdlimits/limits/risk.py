@@ -11,6 +11,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.statistics.base import AbstractStatistics, is_traced
+from sgdlimits.statistics.remembered import Remembered
 
 
 def risk(
@@ -20,7 +21,7 @@ def risk(
 
     Args:
         model: the model; its ``risk`` says what is left out.
-        statistics: any batch axes.
+        statistics: any batch axes; with what a rule carries along or without.
         excess: above the risk that no parameters can remove (committees: the label noise's
             Delta/2). Mixtures have no such number.
 
@@ -34,6 +35,8 @@ def risk(
     if not model.has_risk:
         raise ValueError(f"{type(model).__name__} does not say its risk.")
     _validate.boolean("excess", excess)
+    if isinstance(statistics, Remembered):  # memory has no part in it
+        statistics = statistics.base
     if not isinstance(statistics, model.statistics_class):
         name = model.statistics_class.__name__
         raise TypeError(f"statistics={statistics!r}: expected {name} for {type(model).__name__}.")
