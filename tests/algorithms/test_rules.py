@@ -1,5 +1,7 @@
 """Rules as a textbook writes them, in NumPy, on the same samples; and what is refused."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -124,13 +126,13 @@ def test_real_steps_are_those_of_the_textbook(name):
     kinds = {x.name: W if x.copies else 0 * W for x in rule.memory}
     state = {"W": W, **kinds, "b2": 0.25}
     scalars = {x.name: jnp.asarray(0.25) for x in rule.scalars}
-    found = RowState(scalars, jnp.zeros((1 + len(kinds), 0)), jnp.stack([W, *kinds.values()]))
+    found: Any = RowState(scalars, jnp.zeros((1 + len(kinds), 0)), jnp.stack([W, *kinds.values()]))
     if rule.simple:
         found = Parameters(jnp.zeros(0), jnp.asarray(W))
     advance = eqx.filter_jit(process.step_on)
     for _ in range(3):
         x, label, noise = _drawn(rng, np.asarray(frame))
-        drawn = Drawn(*(jnp.asarray(a) for a in (x, label)), jnp.asarray(noise), jnp.zeros(0))
+        drawn: Any = Drawn(jnp.asarray(x), jnp.asarray(label), jnp.asarray(noise), jnp.zeros(0))
         if rule.simple:
             drawn = process.draw(jax.random.key(0), frame, float)._replace(
                 x=jnp.asarray(x), label=jnp.asarray(label)

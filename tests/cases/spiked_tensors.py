@@ -18,6 +18,10 @@ CASES = [
         "matrix-sphere", sl.SpikedTensor(snr=2.0), engines=True,
         sgd=sl.OnlineSGD(step=0.6, spherical=True, schedule=sl.schedules.power(0.5)),
     ),
+    Case(
+        "matrix-momentum", sl.SpikedTensor(snr=2.0, ridge=0.3), slow=True,
+        sgd=sl.OnlineSGD(step=0.6, rule=sl.rules.momentum(decay=1.3)),
+    ),
     _spiked("matrix", 2, 1.2, 0.0, sl.OnlineSGD(step=1.0), slow=True),
     _spiked("quartic", 4, 5.0, 0.0, sl.OnlineSGD(step=0.1), slow=True),
 ]  # fmt: skip

@@ -125,6 +125,11 @@ def test_momentum_of_fixed_beta_is_sgd_of_a_longer_step():
     slow = sl.OnlineSGD(0.08, rule=_R.momentum(beta=0.9))
     # Ten times as fast in nominal time; the corrector is that of the longer step.
     np.testing.assert_allclose(field(slow), 10 * field(sl.OnlineSGD(0.8)), rtol=1e-12)
+    known = sl.Process(_SPIKED, slow).in_the_limit().known_fixed_points()
+    same = sl.Process(_SPIKED, sl.OnlineSGD(0.8)).known_fixed_points()
+    assert known is not None
+    assert same is not None
+    np.testing.assert_allclose([x.statistics.r2 for x in known], [x.statistics.r2 for x in same])
 
 
 @pytest.mark.slow
@@ -270,6 +275,7 @@ def test_statistics_of_networks_with_memory_have_names():
     }
     np.testing.assert_array_equal(u.with_vector(u.vector).vector, u.vector)
     np.testing.assert_array_equal(u.Q_parameters_average, u.Q)
+    np.testing.assert_array_equal(sl.risk(_TRAINED, u), sl.risk(_TRAINED, _points(_TRAINED)))
     process.check_state(u)
     with pytest.raises(ValueError, match="not the overlaps of real vectors"):
         process.check_state(eqx.tree_at(lambda u: u.Q_average, u, 0.5 * u.Q_average))

@@ -103,7 +103,7 @@ def _at(process: Process, step: float) -> Process:
 def _start(process: Process, given: AbstractStatistics | None) -> Any:
     if given is None:
         return draw_initial(process, _DIM, np.arange(1), 0)[0]
-    start = process.complete(given)
+    start: Any = process.complete(given)
     process.check_state(start)
     if start.batch_shape != ():
         raise ValueError(f"initial has batch shape {start.batch_shape}: expected one state.")

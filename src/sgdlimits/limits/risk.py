@@ -12,6 +12,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.statistics.base import AbstractStatistics, is_traced
+from sgdlimits.statistics.remembered import Remembered
 
 
 def risk(
@@ -21,7 +22,7 @@ def risk(
 
     Args:
         model: the model; its ``risk`` says what is left out.
-        statistics: any batch axes.
+        statistics: any batch axes; with what a rule carries along or without.
         excess: above the risk that no parameters can remove (committees: the label noise's
             Delta/2). Mixtures have no such number.
 
@@ -32,7 +33,7 @@ def risk(
         TypeError, ValueError: for statistics that do not fit, or a model without excess risk.
     """
     _validate.boolean("excess", excess)
-    _check(model, statistics)
+    statistics = _checked(model, statistics)
     least = model.irreducible_risk() if excess else 0.0
     if least is None:
         raise ValueError(f"excess=True: {type(model).__name__} has no formula for its least risk.")
@@ -51,20 +52,24 @@ def risk_error(model: AbstractModel, statistics: AbstractStatistics) -> Float[Ar
     Raises:
         TypeError, ValueError: for statistics that do not fit, or a model without a risk.
     """
-    _check(model, statistics)
+    statistics = _checked(model, statistics)
     errors = risk_error_of_batch(dynamic(model), statistics, len(statistics.batch_shape))
     return jnp.zeros(statistics.batch_shape) if errors is None else errors
 
 
-def _check(model: AbstractModel, statistics: AbstractStatistics) -> None:
+def _checked(model: AbstractModel, statistics: AbstractStatistics) -> AbstractStatistics:
+    """The model's own statistics of valid ones."""
     check_model(model)
     if not model.has_risk:
         raise ValueError(f"{type(model).__name__} does not say its risk.")
+    if isinstance(statistics, Remembered):  # memory has no part in it
+        statistics = statistics.base
     if not isinstance(statistics, model.statistics_class):
         name = model.statistics_class.__name__
         raise TypeError(f"statistics={statistics!r}: expected {name} for {type(model).__name__}.")
     if not is_traced(statistics):
         model.check_statistics(statistics)
+    return statistics
 
 
 @eqx.filter_jit

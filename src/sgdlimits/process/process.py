@@ -331,10 +331,10 @@ class Process(eqx.Module, Generic[S]):
 
     def known_fixed_points(self) -> list[FixedSet] | None:
         """All fixed points by formula; None without one, or where formulas are for other steps."""
-        algorithm = self.algorithm
-        if not (algorithm.plain and algorithm.constant) or algorithm.spherical:
+        algorithm, factor = self.algorithm, self.algorithm.rule.plain_factor
+        if factor is None or not algorithm.constant or algorithm.spherical:
             return None
-        step = float(algorithm.step) / algorithm.batch
+        step = float(algorithm.step) * float(factor) / algorithm.batch
         return self.model.known_fixed_points(PlainStep(step, float(algorithm.second_layer_rate)))
 
     def search_points(self, rng: np.random.Generator, count: int) -> S:

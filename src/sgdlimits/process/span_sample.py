@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from sgdlimits.data.base import AbstractDataLaw
-from sgdlimits.process.outside import OutsideGram
-from sgdlimits.process.wide_outside import WideOutside
+from sgdlimits.process.wide_outside import NarrowOutside, WideOutside
 
 
 class SpanSamples(NamedTuple):
@@ -27,7 +26,7 @@ def draw_span_samples(
     batch: int,
     noises: int,
     layer: int,
-    outside: OutsideGram | WideOutside,
+    outside: NarrowOutside | WideOutside,
     key: Key[Array, ""],
     steps: int,
 ) -> SpanSamples:

@@ -54,4 +54,4 @@ def outside_of(dof: int, rank: int) -> NarrowOutside | WideOutside:
     """For so many vectors."""
     if rank > MOST_UNROLLED:
         return WideOutside(dof, rank)
-    return NarrowOutside(dof, rank, single=False)
+    return NarrowOutside(dof, rank, single=False)  # pyright: ignore

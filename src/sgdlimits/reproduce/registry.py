@@ -266,6 +266,20 @@ _ALL = (
         "dimfree_timescales",
         "time_scales",
     ),
+    Entry(
+        "rules-repeat",
+        "Dandi et al. (2024); numbers derived",
+        "Repeated samples: a cubic teacher is learned in O(d) samples, by plain SGD it is not",
+        "rules_repeat",
+        "repeated_samples",
+    ),
+    Entry(
+        "rules-adaptive",
+        "beyond the papers",
+        "Normalised, sign and AdaGrad-norm SGD on noiseless least squares: floors and speed",
+        "rules_adaptive",
+        "floors",
+    ),
 )
 
 #: By ID, in the order of the papers.

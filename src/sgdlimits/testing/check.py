@@ -90,11 +90,9 @@ def subject_of(
     seed = check_seed(seed)
     chosen = _default_dim(process) if dim is None else dim
     chosen = _validate.integer("dim", chosen, process.minimum_dim + 1)
-    states: Any = points
-    if points is None:
-        states = random_points(process, chosen, seed)
-    elif type(points) is process.model.statistics_class:
-        states = with_memory(process, points, seed)
+    states: Any = random_points(process, chosen, seed) if points is None else points
+    if type(states) is process.model.statistics_class:
+        states = with_memory(process, states, seed)
     process.check_state(states)
     if len(states.batch_shape) != 1:
         raise ValueError(f"points has batch shape {states.batch_shape}: expected one axis.")

@@ -65,6 +65,11 @@ class AbstractRule(eqx.Module):
     #: Where it may stand in a ``chain``: 0 looks ahead, 1 scales samples, 2 their mean, 3 the rest.
     stage: ClassVar[int] = 3
 
+    @property
+    def plain_factor(self) -> Any:
+        """What the step of plain SGD is multiplied by, where that is all; else None."""
+        return 1.0 if self.plain else None
+
     # -- what it declares ----------------------------------------------------------------------
 
     @property

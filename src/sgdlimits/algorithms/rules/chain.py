@@ -24,8 +24,6 @@ class Chain(AbstractRule):
         if not self.rules:
             raise ValueError("chain(): expected at least one rule.")
         for rule in self.rules:
-            if not isinstance(rule, AbstractRule):
-                raise TypeError(f"chain: {rule!r} is no rule; expected some of sgdlimits.rules.")
             if type(rule).direction is AbstractRule.direction and not rule.plain:
                 raise TypeError(
                     f"chain: {type(rule).__name__} says no direction(gradient, at), which rules in "
@@ -136,6 +134,8 @@ def chain(*rules: Any) -> AbstractRule:
     """
     flat: list[AbstractRule] = []
     for rule in rules:
+        if not isinstance(rule, AbstractRule):
+            raise TypeError(f"chain: {rule!r} is no rule; expected some of sgdlimits.rules.")
         flat += rule.rules if isinstance(rule, Chain) else [rule]
     return Chain(tuple(flat)) if len(flat) != 1 else flat[0]
 

@@ -1,5 +1,7 @@
 """Plain SGD with a longer step: what momentum at fixed beta becomes in high dimension."""
 
+from typing import Any
+
 import equinox as eqx
 
 from sgdlimits import _validate
@@ -17,6 +19,11 @@ class Scaled(AbstractRule):
 
     def __check_init__(self) -> None:
         _validate.positive("factor", self.factor)
+
+    @property
+    def plain_factor(self) -> Any:
+        """The factor."""
+        return self.factor
 
     def direction(self, gradient: T, at: At) -> tuple[T, dict[str, T]]:
         """factor gradient."""
