@@ -1,7 +1,5 @@
 """States that runs start from: given ones, checked, or random ones."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
