@@ -1,6 +1,5 @@
 """The ODE solver of the ballistic limit."""
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -34,8 +33,11 @@ def test_tolerances_are_honest():
 
 
 def _with_coarse_points(width):
-    model = sl.xor_gmm(width=width)
-    return eqx.tree_at(lambda model: model.rule, model, QuasiMonteCarlo(width, 6, 2))
+    xor = sl.xor_gmm(width=width)
+    rule = QuasiMonteCarlo(width, 6, 2)
+    return sl.MultiIndexModel(
+        data=xor.data, network=xor.network, loss=xor.loss, ridge=xor.ridge, rule=rule
+    )
 
 
 @pytest.mark.parametrize(
