@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import jax
 import pytest
 
 import sgdlimits as sl
@@ -39,15 +40,20 @@ def test_the_folder_is_the_users_own(monkeypatch, tmp_path):
 def test_the_command_line_leaves_it_to_those_who_decided(monkeypatch):
     called = []
     monkeypatch.setattr(compilation_cache, "enable_compilation_cache", lambda: called.append(1))
-    for name in ("JAX_COMPILATION_CACHE_DIR", "SGDLIMITS_NO_CACHE"):
-        monkeypatch.delenv(name, raising=False)
-    compilation_cache.enable_by_default()
-    assert called == [1]
-    for name in ("JAX_COMPILATION_CACHE_DIR", "SGDLIMITS_NO_CACHE"):
-        with monkeypatch.context() as changed:
-            changed.setenv(name, "1")
-            compilation_cache.enable_by_default()
-    assert called == [1]
+    monkeypatch.delenv("SGDLIMITS_NO_CACHE", raising=False)
+    folder = jax.config.jax_compilation_cache_dir
+    try:
+        jax.config.update("jax_compilation_cache_dir", None)
+        compilation_cache.enable_by_default()
+        assert called == [1]
+        monkeypatch.setenv("SGDLIMITS_NO_CACHE", "1")
+        compilation_cache.enable_by_default()
+        monkeypatch.delenv("SGDLIMITS_NO_CACHE")
+        jax.config.update("jax_compilation_cache_dir", "theirs")
+        compilation_cache.enable_by_default()
+        assert called == [1]
+    finally:
+        jax.config.update("jax_compilation_cache_dir", folder)
 
 
 def test_a_folder_that_cannot_be_is_refused(tmp_path):

@@ -87,6 +87,7 @@ def reproduce(
         if identifier not in ENTRIES and identifier != "all":
             _refuse(f"id={identifier!r}: expected one of {', '.join(ENTRIES)}, all.")
         form: Form = "full" if full else "quick"
+        _keep_compiled_programs()
         if identifier == "all":
             folders = {name: out / name if out else _folder(name, form) for name in ENTRIES}
             passed = _reproduce_all(folders, form, seed)
@@ -148,6 +149,7 @@ def simulate(
     with _answering():
         from sgdlimits import config as configuration
 
+        _keep_compiled_programs()
         arguments = configuration.read(config)
         from sgdlimits.simulation.simulate import simulate
         from sgdlimits.statistics.reserved import is_error
@@ -160,6 +162,12 @@ def simulate(
                 values = variable.values
                 mean, spread = values.mean(), values.std()
                 typer.echo(f"  {name}: mean {mean:.6g}, standard deviation {spread:.3g}")
+
+
+def _keep_compiled_programs() -> None:
+    from sgdlimits.compilation_cache import enable_by_default
+
+    enable_by_default()
 
 
 @contextmanager

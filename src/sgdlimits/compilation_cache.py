@@ -38,7 +38,8 @@ def enable_compilation_cache(folder: str | Path | None = None) -> Path:
 
 def enable_by_default() -> None:
     """For the command line: unless the user decided otherwise, or there is no place for it."""
-    if os.environ.get("JAX_COMPILATION_CACHE_DIR") or os.environ.get("SGDLIMITS_NO_CACHE"):
+    chosen = getattr(jax.config, "jax_compilation_cache_dir", None)
+    if chosen or os.environ.get("SGDLIMITS_NO_CACHE"):
         return
     try:
         enable_compilation_cache()
