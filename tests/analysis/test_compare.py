@@ -78,6 +78,9 @@ def test_chain_and_sgd_agree_and_another_model_does_not():
     real, chain = run("sgd", dim=60, runs=128), run("chain", dim=60, runs=512, seed=1)
     assert sl.compare(real, chain, level=FALSE_ALARM).agrees
     other = run("chain", model=sl.SpikedTensor(snr=2.0, ridge=1.0), dim=60, runs=512, seed=1)
+    with pytest.raises(ValueError, match="of another model than the simulation"):
+        sl.compare(real, other, level=FALSE_ALARM)
+    del other.attrs["model"]
     assert not sl.compare(real, other, level=FALSE_ALARM).agrees
 
 

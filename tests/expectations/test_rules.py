@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-import sgdlimits as sl
 from sgdlimits.expectations.rules import QuasiMonteCarlo, TruncatedGauss, coarse_rule, rule_for
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.expectations.truncated_gauss import truncated_gauss
-from sgdlimits.limits.vector_field import jacobian
 
 
 @pytest.mark.parametrize("cut", [-7.9, -3.0, -0.4, 0.0, 1.3, 6.0])
@@ -77,14 +75,6 @@ def test_plain_nodes_stay_accurate_where_every_coordinate_has_chosen_a_side():
     assert abs(plain - exact) < 5 * error
     assert error < 2e-4 * exact
     assert wasteful > 5 * error
-
-
-@pytest.mark.usefixtures("as_users_run")
-def test_a_drift_whose_nodes_cross_kinks_is_not_differentiated():
-    dynamics = sl.effective_dynamics(sl.xor_gmm(snr=10.0, width=6))
-    state = sl.initial(dynamics.model, 100, 1, 0)[0]
-    with pytest.raises(ValueError, match="split=True"):
-        jacobian(dynamics.process, state)
 
 
 def test_cholesky_of_singular_matrices():

@@ -278,7 +278,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the drift at ``u_star`` exceeds ``tolerance``, or ``u_star`` is a batch.
         """
-        tolerance = _validate.positive("tolerance", tolerance)
+        if tolerance is not None:
+            tolerance = _validate.positive("tolerance", tolerance)
         self._check_autonomous("linearise")
         self.process.check_state(u_star)
         if u_star.batch_shape != ():

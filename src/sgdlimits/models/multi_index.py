@@ -4,7 +4,6 @@ One sample is seen through s = W X and f = F X alone. With g = dl/ds and h = dl/
 g Xᵀ + ridge W and h + ridge v, whose moments follow from Gaussian integrals of g and h.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -522,9 +521,13 @@ class MultiIndexModel(AbstractNetworkModel):
         v = jax.random.normal(key_v, (self.layer_size,))
         return self.of_coordinates(Coordinates(v, B, rest))
 
+    def with_data(self, data: AbstractDataLaw) -> "MultiIndexModel":
+        """The same on another data law of the same shapes, such as other snr."""
+        return eqx.tree_at(lambda model: model.data, self, data)
+
     def zero_noise(self) -> "MultiIndexModel":
         """The limit snr = inf, where there is a formula for its fixed points."""
-        limit = dataclasses.replace(self, data=self.data.zero_noise())
+        limit = self.with_data(self.data.zero_noise())
         return self if limit.known_fixed_points(PlainStep(1.0)) is None else limit
 
     def search_points(self, rng: np.random.Generator, count: int, step: float) -> Statistics:

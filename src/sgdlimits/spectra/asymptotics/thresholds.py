@@ -5,7 +5,6 @@ them equals gamma, the edge is where E[tau^2] does. So the i-th outlier separate
 kappa_i(a) = E[tau^2], and alpha = 1/gamma follows in closed form.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -236,7 +235,7 @@ def snr_threshold(
 
     def spectrum(log_snr: float) -> BlockSpectrum:
         data = cast(GaussianMixture, law).with_snr(float(np.exp(log_snr)))
-        changed = dataclasses.replace(model, data=data)
+        changed = model.with_data(data)
         build = WeightLaw.create(changed, u, block, kind, nodes)
         return of_law(build, alpha)
 
