@@ -14,9 +14,11 @@ _HOME = {
     "MultiIndexModel": "models.multi_index",
     "GaussianMixture": "data.mixture",
     "Teacher": "data.teacher",
+    "Spectrum": "data.spectrum",
     "Process": "process.process",
     "Network": "models.network",
     "Statistics": "statistics.overlaps",
+    "BlockStatistics": "statistics.block_overlaps",
     "binary_gmm": "models.mixtures_zoo",
     "xor_gmm": "models.mixtures_zoo",
     "k_gmm": "models.mixtures_zoo",
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
+    from sgdlimits.data.spectrum import Spectrum as Spectrum
     from sgdlimits.data.teacher import Teacher as Teacher
     from sgdlimits.expectations.activations import Activation as Activation
     from sgdlimits.expectations.activations import Hermite as Hermite
@@ -132,6 +135,7 @@ if TYPE_CHECKING:
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
     from sgdlimits.simulation.sweep import sweep as sweep
+    from sgdlimits.statistics.block_overlaps import BlockStatistics as BlockStatistics
     from sgdlimits.statistics.overlaps import Statistics as Statistics
 
 

@@ -118,7 +118,7 @@ def simulate(
         numbers=numbers,
         grid=grid,
         config=config,
-        finish=partial(chosen.with_risk, problem) if wants_risk else None,
+        finish=partial(_finished, problem, chosen if wants_risk else None),
         observing=observing,
         solves=chosen.solves,
     )
@@ -145,6 +145,13 @@ def _wants_risk(process: Process, risk: object) -> bool:
     if _validate.boolean("risk", risk) and not process.model.has_risk:
         raise ValueError(f"risk=True: {type(process.model).__name__} does not say its risk.")
     return bool(risk)
+
+
+def _finished(problem: Problem, of_risk: AbstractEngine | None, dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with what follows from its statistics, and the risk by an engine that is given."""
+    if of_risk is not None:
+        dataset = of_risk.with_risk(problem, dataset)
+    return problem.process.model.completed(dataset)
 
 
 def _config(problem: Problem, engine: AbstractEngine, numbers: np.ndarray) -> dict[str, Any]:
