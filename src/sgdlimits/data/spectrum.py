@@ -1,6 +1,7 @@
 """Eigenvalues of the inputs' covariance, each with the fraction of the dimensions that it holds."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -38,7 +39,11 @@ class Spectrum(eqx.Module):
     eigenvalues: Float[Array, "sets blocks"]
     fractions: tuple[float, ...] = eqx.field(static=True)
 
-    def __init__(self, eigenvalues: ArrayLike, fractions: ArrayLike | None = None):
+    def __init__(
+        self,
+        eigenvalues: ArrayLike | Sequence[Any],
+        fractions: ArrayLike | Sequence[Any] | None = None,
+    ):
         values = _array("eigenvalues", eigenvalues)
         if values.ndim not in (1, 2) or values.size == 0:
             raise ValueError(

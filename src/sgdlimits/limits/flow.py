@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
+from sgdlimits.limits.coupled_blocks import CoupledBlocks, Couplings
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.process import Process
@@ -51,11 +52,15 @@ def integrate(
     rtol: Array | float,
     atol: Array | float,
     most_steps: int = _MOST_STEPS,
+    couplings: Couplings | None = None,
 ) -> Float[Array, "times n"]:
-    """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist."""
+    """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist.
+
+    ``couplings``: of many blocks, for implicit steps.
+    """
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: field(jnp.asarray(t), y)),
-        diffrax.Tsit5(),
+        diffrax.Tsit5() if couplings is None else _implicit(couplings),
         t0=0.0,
         t1=jnp.maximum(times[-1], _SMALLEST_STEP),
         dt0=None,
@@ -69,6 +74,11 @@ def integrate(
     return jnp.where(jnp.isfinite(solution.ys), solution.ys, jnp.nan)
 
 
+def _implicit(couplings: Couplings) -> diffrax.AbstractSolver:
+    find = diffrax.with_stepsize_controller_tols(diffrax.VeryChord)
+    return diffrax.Kvaerno5(root_finder=find(linear_solver=CoupledBlocks(couplings)))
+
+
 @eqx.filter_jit
 def solve_vectors(
     process: Process,
@@ -77,12 +87,13 @@ def solve_vectors(
     rtol: Array | float,
     atol: Array | float,
     most_steps: int = _MOST_STEPS,
+    couplings: Couplings | None = None,
 ) -> Float[Array, "times batch statistics"]:
     """The ODE from every row of ``y0``."""
 
     def one(y: Array) -> Array:
         field = lambda t, y: drift_vector(process, y, t)  # noqa: E731
-        return integrate(field, y, times, rtol, atol, most_steps)
+        return integrate(field, y, times, rtol, atol, most_steps, couplings)
 
     return jax.vmap(one, out_axes=1)(y0)
 
@@ -95,6 +106,18 @@ def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: floa
     path = np.concatenate([each.paths for each in solved], axis=1)
     order = np.argsort(np.concatenate([each.runs for each in solved]))
     return u0.with_vector(jnp.asarray(path[:, order].reshape(len(times), *y0.shape)))
+
+
+def couplings_of(process: Process) -> Couplings | None:
+    """Of the statistics of a model with many blocks."""
+    weights = process.model.coupled_blocks()
+    if weights is None:
+        return None
+    u = process.template
+    layer, blocks = u.v.shape[0], weights.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
+    p, r = u.M.shape[-2:]  # pyright: ignore[reportAttributeAccessIssue]
+    assert u.vector.size == layer + blocks * (p * r + p * (p + 1) // 2)
+    return Couplings(weights, layer, p * r, p * (p + 1) // 2)
 
 
 class Solutions(NamedTuple):
@@ -115,7 +138,10 @@ def solve_adequately(
     found, left = [], np.arange(len(start.vector))
     while True:
         path = np.asarray(
-            solve_vectors(dynamic(process), start.vector, jnp.asarray(times), *tolerances)
+            solve_vectors(
+                dynamic(process), start.vector, jnp.asarray(times), *tolerances,
+                couplings=couplings_of(process),
+            )
         )
         finer = {run: finer_along(process, start, path[:, run]) for run in left.tolist()}
         kept = np.array([run for run, other in finer.items() if other is None], dtype=int)

@@ -95,6 +95,13 @@ class AbstractModel(eqx.Module, Generic[S]):
         """
         return None
 
+    def coupled_blocks(self) -> Float[np.ndarray, "sums blocks"] | None:
+        """Weights of the sums over blocks of statistics through which alone blocks are coupled.
+
+        For states of many blocks, whose ODE is stiff; None, the default: it has no blocks, or few.
+        """
+        return None
+
     @property
     def allowed_error(self) -> float | None:
         """Of expectations, in units of their scales, as its user asks; None: the default 1e-3."""

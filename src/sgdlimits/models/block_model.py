@@ -34,6 +34,7 @@ from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Parameters, Statistics
 
 _INSIDE = 1e-6  # relative; the derivative is wrong by about this
+_MANY = 32  # blocks, from which on the ODE takes implicit steps
 _NODES_TOGETHER = 2**13  # of all classes
 _WHY_NOT = {
     "mean_field": "its reduced equations are for isotropic inputs",
@@ -188,6 +189,13 @@ class BlockModel(AbstractModel[BlockStatistics]):
     def drift_is_smooth(self) -> bool:
         """As the isotropic model."""
         return self.base.drift_is_smooth
+
+    def coupled_blocks(self) -> Float[np.ndarray, "sums blocks"] | None:
+        """Variances class by class; and 1, where classes have means."""
+        weights = np.asarray(self.tau)
+        if np.any(self.data.coefficients):
+            weights = np.concatenate([weights, np.ones((1, self.blocks.count))])
+        return weights if self.blocks.count >= max(_MANY, 2 * len(weights) + 2) else None
 
     # -- real parameters -----------------------------------------------------------------------
 
