@@ -15,6 +15,8 @@ _HOME = {
     "GaussianMixture": "data.mixture",
     "Teacher": "data.teacher",
     "Spectrum": "data.spectrum",
+    "estimate": "data.estimated",
+    "SamplesWarning": "data.estimated",
     "Process": "process.process",
     "Network": "models.network",
     "Statistics": "statistics.overlaps",
@@ -65,6 +67,7 @@ _HOME = {
     "OneNeuron": "closed_forms.phase_retrieval_one_neuron",
     "SingleIndexSphere": "closed_forms.single_index_escape",
     "two_time_scales": "closed_forms.two_time_scales",
+    "LeastSquares": "closed_forms.least_squares",
     "leap": "closed_forms.leap",
     "regime": "closed_forms.committee_regimes",
     "explosion_probability": "analysis.explosion",
@@ -91,10 +94,13 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.committee_regimes import regime as regime
     from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.closed_forms.leap import leap as leap
+    from sgdlimits.closed_forms.least_squares import LeastSquares as LeastSquares
     from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity as Mediocrity
     from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
+    from sgdlimits.data.estimated import SamplesWarning as SamplesWarning
+    from sgdlimits.data.estimated import estimate as estimate
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.data.spectrum import Spectrum as Spectrum
     from sgdlimits.data.teacher import Teacher as Teacher

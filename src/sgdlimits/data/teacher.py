@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sgdlimits.data.base import AbstractDataLaw, Matrix
 from sgdlimits.data.blocks import Blocks, blocks_of
 from sgdlimits.data.spectrum import Spectrum
+from sgdlimits.expectations.small_linalg import cholesky
 from sgdlimits.provenance import left_out
 
 #: (f, z) -> label of one sample: projections f = F X (directions,), z ~ N(0, 1) a scalar.
@@ -30,10 +31,12 @@ class Teacher(AbstractDataLaw):
             norm 1. With a covariance they are spread evenly over its blocks; or (blocks, r, r), one
             Gram matrix per block.
         covariance: eigenvalues of Sigma; default: the identity.
+        hidden: covariance (r, r) of a Gaussian part of f that X does not contain, which the label
+            alone sees: misfit, random features, hidden manifolds. It may be singular. Default: none.
 
     Raises:
-        TypeError, ValueError: for a label that is no function of (f, z), or a bad Gram matrix
-            or covariance.
+        TypeError, ValueError: for a label that is no function of (f, z), or a bad Gram matrix,
+            covariance or hidden part.
 
     Source: Gardner and Derrida (1989); Saad and Solla (1995). Exact.
     """
@@ -43,6 +46,7 @@ class Teacher(AbstractDataLaw):
     outputs: int = eqx.field(static=True)
     scalar: bool = eqx.field(static=True)
     blocks: Blocks | None = eqx.field(metadata=left_out(lambda blocks: blocks is None))
+    hidden: Matrix | None = eqx.field(static=True, metadata=left_out(lambda hidden: hidden is None))
 
     draws_classes: ClassVar = False
 
@@ -52,11 +56,13 @@ class Teacher(AbstractDataLaw):
         *,
         gram: ArrayLike | Matrix | None = None,
         covariance: Spectrum | None = None,
+        hidden: ArrayLike | Matrix | None = None,
     ):
         if not callable(label):
             raise TypeError(f"label={label!r}: expected a function (f, z) -> label.")
         self.label_function = label
         self.gram, self.blocks = blocks_of(covariance, gram, None, classes=1)
+        self.hidden = None if hidden is None else _hidden(hidden, len(self.gram))
         shape = _label_shape(label, len(self.gram))
         if len(shape) > 1:
             raise ValueError(f"label: gives shape {shape} for one sample, expected () or (n,).")
@@ -75,8 +81,8 @@ class Teacher(AbstractDataLaw):
 
     @property
     def label_noises(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """z."""
-        return 1
+        """z, and one for every row that has a hidden part."""
+        return 1 if self.hidden is None else 1 + self.directions
 
     @property
     def labels_see_fields(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -97,6 +103,8 @@ class Teacher(AbstractDataLaw):
         self, c: Integer[Array, ""], f: Float[Array, " directions"], z: Float[Array, " noises"]
     ) -> Float[Array, " outputs"]:
         """The teacher's."""
+        if self.hidden is not None:
+            f = f + cholesky(jnp.asarray(self.hidden)).astype(f.dtype) @ z[1:]
         y = jnp.asarray(self.label_function(f, z[0]))
         return y[None] if self.scalar else y
 
@@ -122,7 +130,7 @@ class Teacher(AbstractDataLaw):
         eigenvalues = np.asarray(self.blocks.spectrum.eigenvalues[0])
         gram = np.tensordot(eigenvalues, np.asarray(self.blocks.gram), axes=1)
         try:
-            return Teacher(self.label_function, gram=gram)
+            return Teacher(self.label_function, gram=gram, hidden=self.hidden)
         except ValueError as error:
             raise ValueError(
                 f"covariance: the covariance of f = F X is {gram.tolist()}; the label must see "
@@ -137,8 +145,22 @@ class Teacher(AbstractDataLaw):
         x = self._coloured(jax.random.normal(key_x, frame.shape[1:], dtype), 0)
         # Both the preactivations and the update need x: without the barrier it is drawn twice.
         x = jax.lax.optimization_barrier(x)
-        z = jax.random.normal(key_z, (), dtype)
-        return x, self.label(jnp.zeros((), int), frame @ x, z[None]).astype(dtype)
+        z = jax.random.normal(key_z, (self.label_noises,), dtype)
+        return x, self.label(jnp.zeros((), int), frame @ x, z).astype(dtype)
+
+
+def _hidden(value: Any, directions: int) -> Matrix:
+    matrix = np.atleast_2d(np.asarray(value, dtype=float))
+    shape = (directions, directions)
+    if matrix.shape != shape or not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
+        raise ValueError(
+            f"hidden has shape {matrix.shape}: expected a finite, symmetric matrix {shape}, one row "
+            "for each of the teacher's."
+        )
+    least = np.linalg.eigvalsh(matrix)[0]
+    if least < -1e-10 * np.trace(np.abs(matrix)):
+        raise ValueError(f"hidden: eigenvalue {least:.3g}; expected a covariance, none below 0.")
+    return tuple(tuple(float(x) for x in row) for row in matrix)
 
 
 def _label_shape(label: LabelFunction, directions: int) -> tuple[int, ...]:
