@@ -57,9 +57,7 @@ def test_the_ode_of_the_model_is_the_formula(blocks):
     spectrum = _uniform(blocks)
     u, sgd = _at_teacher(blocks), sl.OnlineSGD(step=1.5, batch=2)
     u = sl.BlockStatistics(u.v, 0.2 * u.M, u.Q)
-    result = sl.simulate(
-        _linear(spectrum), sgd, "ode", dim=400, time=30.0, initial=u, record=4
-    )
+    result = sl.simulate(_linear(spectrum), sgd, "ode", dim=400, time=30.0, initial=u, record=4)
     law = sl.LeastSquares(spectrum, step=1.5, noise=0.01, batch=2)
     distances = np.asarray(u.Q - 2 * u.M + 1 / blocks)[:, 0, 0]
     known = law.excess_risk(result.time.values, distances)

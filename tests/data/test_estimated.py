@@ -80,7 +80,7 @@ def test_regression_is_a_teacher_and_what_it_leaves():
 
 
 def test_a_hidden_part_of_the_teacher():
-    # Of a linear label it is noise; Gaussian label noise of the same variance is the control's twin.
+    # Of a linear label it is noise, the same as Gaussian label noise of its variance.
     def model(hidden, noise):
         label = lambda f, z: f[0] + noise**0.5 * z  # noqa: E731
         return sl.MultiIndexModel(
@@ -90,7 +90,9 @@ def test_a_hidden_part_of_the_teacher():
         )
 
     u = sl.Statistics(jnp.zeros(0), [[0.3]], [[0.8]])
-    drift = [sl.effective_dynamics(m).drift(u).vector for m in (model(0.5, 0.25), model(None, 0.75))]
+    drift = [
+        sl.effective_dynamics(m).drift(u).vector for m in (model(0.5, 0.25), model(None, 0.75))
+    ]
     np.testing.assert_allclose(*drift, atol=2e-3)
     bare = sl.effective_dynamics(model(None, 0.25)).drift(u).vector
     assert np.abs(drift[0] - bare).max() > 0.3

@@ -93,9 +93,7 @@ def test_frames_and_samples_in_blocks():
     # The second block has one dimension, and a direction of its own part of the frame.
     law = sl.Spectrum([4.0, 0.0, 1.0], fractions=[0.5, 0.1, 0.4])
     gram = [[[0.6, 0.2], [0.2, 0.5]], [[0.1, 0.1], [0.1, 0.1]], [[0.0, 0.0], [0.0, 0.2]]]
-    data = sl.GaussianMixture(
-        [[1.0, 0.0]], [1.0], gram=gram, snr=2.0, covariance=law
-    )
+    data = sl.GaussianMixture([[1.0, 0.0]], [1.0], gram=gram, snr=2.0, covariance=law)
     frame = data.frame(10)
     parts = data.in_blocks().along(frame)
     np.testing.assert_allclose(parts @ np.swapaxes(parts, 1, 2), gram, atol=1e-12)

@@ -1,6 +1,6 @@
-"""Several eigenvalues: drift and noise of one real step, and the isotropic model as a special case.
+"""Several eigenvalues: drift and noise of one real step; the isotropic model as a special case.
 
-Monte Carlo: |z| < 5 for some twenty statistics a case, a false alarm in 10^5; the controls exceed it.
+Monte Carlo: |z| < 5 for some hundred numbers a case, false alarms in 10^4; controls exceed it.
 """
 
 import jax
@@ -123,9 +123,7 @@ def test_aligned_neurons():
     # The covariance of the fields is singular; slopes on its range are enough.
     model, sgd = _committee(_THREE), sl.OnlineSGD(step=0.8)
     u = sl.initial(model, 60, 1, 2)[0]
-    twice = sl.BlockStatistics(
-        jnp.ones(2), u.M[:, [0, 0]], u.Q[:, [0, 0]][:, :, [0, 0]]
-    )
+    twice = sl.BlockStatistics(jnp.ones(2), u.M[:, [0, 0]], u.Q[:, [0, 0]][:, :, [0, 0]])
     near = sl.BlockStatistics(twice.v, twice.M, twice.Q + 1e-7 * jnp.eye(2))
     limit = sl.effective_dynamics(model, sgd)
     at, beside = limit.drift(twice), limit.drift(near)

@@ -100,7 +100,9 @@ def test_written_out_and_matrix_form_agree_with_the_isotropic_chain(width):
 
 def test_blocks_that_are_too_small_or_too_many():
     small = sl.committee(2, 1, "erf", covariance=sl.Spectrum([1.0, 2.0], fractions=[0.9, 0.1]))
-    with pytest.raises(ValueError, match=r"block 1 .* 2 dimensions.*2 rows and 1 directions.*>= 30"):
+    with pytest.raises(
+        ValueError, match=r"block 1 .* 2 dimensions.*2 rows and 1 directions.*>= 30"
+    ):
         sl.simulate(small, dim=20, time=1.0)
     # Vectors have no such limit.
     sl.simulate(small, engine="sgd", dim=20, time=0.1, record=2)

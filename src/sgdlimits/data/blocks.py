@@ -16,12 +16,12 @@ _RELATIVE_ZERO = 1e-10  # of eigenvalues of a Gram matrix
 
 
 class Places(NamedTuple):
-    """Coordinates of every block, padded to the longest: index (blocks, longest) and which count.
+    """Coordinates of every block, padded to the longest: at (blocks, longest) and which count.
 
     ``block``: of every coordinate.
     """
 
-    index: np.ndarray
+    at: np.ndarray
     real: np.ndarray
     block: np.ndarray
 
@@ -80,15 +80,15 @@ class Blocks(eqx.Module):
         largest_first = (vectors * jnp.sqrt(jnp.maximum(values, 0))[:, None, :])[..., ::-1]
         small = places.real.sum(1) < r
         parts = jnp.where(small[:, None, None], largest_first, self.roots)
-        kept = min(r, places.index.shape[1])
+        kept = min(r, places.at.shape[1])
         parts = jnp.where(places.real[:, None, :kept], parts[..., :kept], 0.0)
         frame = jnp.zeros((r, dim))
-        return frame.at[:, places.index[:, :kept].T].add(jnp.transpose(parts, (1, 2, 0)))
+        return frame.at[:, places.at[:, :kept].T].add(jnp.transpose(parts, (1, 2, 0)))
 
     def along(self, x: Float[Array, "rows dim"]) -> Float[Array, "blocks rows longest"]:
         """Rows cut into their parts, padded by zeros."""
         places = self.places(x.shape[1])
-        parts = jnp.where(places.real[:, None], jnp.moveaxis(x[:, places.index], 1, 0), 0)
+        parts = jnp.where(places.real[:, None], jnp.moveaxis(x[:, places.at], 1, 0), 0)
         return parts.astype(x.dtype)
 
 

@@ -31,8 +31,9 @@ class Report(NamedTuple):
 
     Attributes:
         samples, features: how many there were.
-        apart: share of the classes' squared covariances, on average, that lies between different principal
-            directions of the pooled one: 0 if they commute; what samples give by chance is taken off.
+        apart: share of the classes' squared covariances, on average, that lies between different
+            principal directions of the pooled one: 0 if they commute; what samples give by chance
+            is taken off.
         kurtosis: excess kurtosis of the noise along the principal directions, class by class,
             mean over them weighted by variance: 0 for a Gaussian.
         residual: share of the label's variance that a linear teacher leaves (regression), else 0.
@@ -193,7 +194,8 @@ def _mixture(
     shares = [len(group) / X.shape[1] for group in groups]
     given = values if label is None else [label(i) for i in range(len(values))]
     return EstimatedMixture(
-        report, coefficients, np.asarray(given, dtype=float), gram=gram, probabilities=sizes / len(y),
+        report, coefficients, np.asarray(given, dtype=float), gram=gram,
+        probabilities=sizes / len(y),
         covariance=Spectrum(eigenvalues, shares),
     )  # fmt: skip
 
@@ -252,7 +254,8 @@ def _report(
         if seen.any():
             excess = fourth[seen] / second[seen] ** 2 - 3
             kurtosis += share * float(np.average(excess, weights=second[seen]))
-    return Report(*X.shape, apart, kurtosis, residual, directions, centre)
+    samples, features = X.shape
+    return Report(samples, features, apart, kurtosis, residual, directions, centre)
 
 
 def _warn(report: Report, samples: int, classes: bool) -> None:

@@ -101,7 +101,9 @@ class GaussianMixture(AbstractDataLaw):
         self._check(classes)
         self.noiseless = tuple(value == math.inf for value in self.snr)
         if covariance is not None and any(self.noiseless):
-            raise ValueError("snr=inf: without noise there is no covariance; leave one of them out.")
+            raise ValueError(
+                "snr=inf: without noise there is no covariance; leave one of them out."
+            )
 
     def _check(self, classes: int) -> None:
         if not callable(self.labels) and len(self.labels) != classes:

@@ -64,8 +64,8 @@ class Spectrum(eqx.Module):
             raise ValueError(f"fractions has shape {shares.shape}: expected ({blocks},).")
         if not (shares > 0).all() or not abs(shares.sum() - 1) < 1e-9:
             raise ValueError(
-                f"fractions: smallest {shares.min():.6g}, sum {shares.sum():.12g}; expected numbers "
-                "above 0 with sum 1."
+                f"fractions: smallest {shares.min():.6g}, sum {shares.sum():.12g}; expected "
+                "numbers above 0 with sum 1."
             )
         self.eigenvalues = jnp.asarray(values)
         self.fractions = tuple(shares.tolist())
@@ -117,7 +117,8 @@ class Spectrum(eqx.Module):
                 "with two samples or more."
             )
         count, features = table.shape
-        blocks = features if blocks is None else _validate.integer("blocks", blocks, 1, features)
+        groups_wanted = features if blocks is None else blocks
+        blocks = _validate.integer("blocks", groups_wanted, 1, features)
         if count < 10 * features:
             warnings.warn(
                 f"samples: {count} of {features} features; the eigenvalues of so few samples are "
@@ -127,7 +128,7 @@ class Spectrum(eqx.Module):
         centred = table - table.mean(axis=0)
         values = np.linalg.svd(centred, compute_uv=False) ** 2 / (count - 1)
         values = np.concatenate([values, np.zeros(features - len(values))])
-        groups = np.array_split(values, blocks)
+        groups = np.array_split(values, int(blocks))
         return cls([x.mean() for x in groups], [len(x) / features for x in groups])
 
     @property

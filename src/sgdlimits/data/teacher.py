@@ -32,7 +32,8 @@ class Teacher(AbstractDataLaw):
             Gram matrix per block.
         covariance: eigenvalues of Sigma; default: the identity.
         hidden: covariance (r, r) of a Gaussian part of f that X does not contain, which the label
-            alone sees: misfit, random features, hidden manifolds. It may be singular. Default: none.
+            alone sees: misfit, random features, hidden manifolds. It may be singular; default:
+            none.
 
     Raises:
         TypeError, ValueError: for a label that is no function of (f, z), or a bad Gram matrix,
@@ -154,8 +155,8 @@ def _hidden(value: Any, directions: int) -> Matrix:
     shape = (directions, directions)
     if matrix.shape != shape or not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
         raise ValueError(
-            f"hidden has shape {matrix.shape}: expected a finite, symmetric matrix {shape}, one row "
-            "for each of the teacher's."
+            f"hidden has shape {matrix.shape}: expected a finite, symmetric matrix {shape}, one "
+            "row for each of the teacher's."
         )
     least = np.linalg.eigvalsh(matrix)[0]
     if least < -1e-10 * np.trace(np.abs(matrix)):

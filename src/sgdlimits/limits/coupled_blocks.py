@@ -11,6 +11,7 @@ known by its products alone; a few of them find its parts. Patterns over blocks 
 all vanish see B without U; then the weights themselves see U.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -65,7 +66,7 @@ def _without_sums(basis: Float[np.ndarray, "sums blocks"]) -> Float[np.ndarray, 
     size = min(2 * (count + 1), blocks)
     rng, pattern = np.random.default_rng(0), np.zeros(blocks)
     edges = np.append(np.arange(0, blocks - size + 1, size), blocks)
-    for first, last in zip(edges[:-1], edges[1:], strict=True):
+    for first, last in pairwise(edges):
         part = basis[:, first:last]
         free = np.linalg.svd(part)[2][np.linalg.matrix_rank(part, tol=1e-300) :]
         tries = rng.standard_normal((_TRIES, len(free))) @ free

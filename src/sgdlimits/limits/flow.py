@@ -139,7 +139,10 @@ def solve_adequately(
     while True:
         path = np.asarray(
             solve_vectors(
-                dynamic(process), start.vector, jnp.asarray(times), *tolerances,
+                dynamic(process),
+                start.vector,
+                jnp.asarray(times),
+                *tolerances,
                 couplings=couplings_of(process),
             )
         )

@@ -1,7 +1,7 @@
 """Expectations on inputs with several eigenvalues, from three moments at the total fields.
 
-X = mu_c + sum_j sqrt(tau_cj) Z_j over orthogonal blocks j. The gradient g of a sample sees the fields
-s = W X and f = F X alone. By Stein's lemma its mean slopes (D_s, D_f) in them, with
+X = mu_c + sum_j sqrt(tau_cj) Z_j over orthogonal blocks j. The gradient g of a sample sees s = W X
+and f = F X alone. By Stein's lemma its mean slopes (D_s, D_f) in them, with
 E[g (s~, f~)ᵀ] = (D_s, D_f) C for the covariance C of the centred fields, give every block's part:
 
     E[g f_jᵀ] = E[g] (G_j a)ᵀ + tau_cj (D_s M_j + D_f G_j),

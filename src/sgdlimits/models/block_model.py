@@ -65,8 +65,8 @@ class BlockModel(AbstractModel[BlockStatistics]):
     kernel: ClassVar = "blocks"
     has_one_step_moments: ClassVar = False
     citation: ClassVar = (
-        "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural network: "
-        "statistical mechanical analysis. NeurIPS 2019."
+        "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural network "
+        "network: statistical mechanical analysis. NeurIPS 2019."
     )
 
     def check_capability(self, what: str) -> None:
@@ -273,8 +273,10 @@ class BlockModel(AbstractModel[BlockStatistics]):
     def _nodes(
         self, u: BlockStatistics, c: Array, rule: AbstractRule
     ) -> tuple[ClassNodes, Float[Array, "fields fields"]]:
-        """Nodes of the total fields of class c; and the factor of (f, s), of s where labels do not
-        see f."""
+        """Nodes of the total fields of class c, and a factor of them.
+
+        The fields are (f, s), or s alone where labels do not see f.
+        """
         law = self.data
         a, totals = jnp.asarray(law.coefficients)[c], self._totals(u, c)
         joint = law.labels_see_fields

@@ -1,7 +1,7 @@
 """Classes whose calls give what the new object says, which may be of another class.
 
-One public name stands for what a caller means, whatever it is made of inside: a multi-index model on
-isotropic inputs has overlaps, on inputs with a covariance it has overlaps block by block.
+One public name stands for what a caller means, whatever it is made of inside: a multi-index model
+on isotropic inputs has overlaps, on inputs with a covariance it has overlaps block by block.
 """
 
 from typing import Any

@@ -147,7 +147,7 @@ class Committee(MultiIndexModel):
             return self
         from sgdlimits.models.block_committee import BlockCommittee  # which is made of these
 
-        return BlockCommittee(self.data, self.on_total())
+        return BlockCommittee(self.data, cast(Committee, self.on_total()))
 
     # -- what it was built from ----------------------------------------------------------------
 

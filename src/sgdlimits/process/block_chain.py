@@ -1,8 +1,8 @@
 """The exact chain on inputs with several eigenvalues: block by block, fields summed over blocks.
 
 In block j a row is its coordinates B_j in the span of the frame's part and a rest outside it, of
-which the Gram matrix matters. A sample has coordinates e_j and xi_j along both; all blocks share the
-gradient, which sees the sums.
+which the Gram matrix matters. A sample has coordinates e_j and xi_j along both; all blocks share
+the gradient, which sees the sums.
 """
 
 from collections.abc import Callable
@@ -79,8 +79,8 @@ def outside(blocks: Blocks, width: int, dim: int, single: bool) -> Outside:
         needed = int(np.ceil((width + blocks.ranks[worst]) / blocks.spectrum.fractions[worst]))
         raise ValueError(
             f"dim={dim}: block {worst} (counted from 0) has {sizes[worst]} dimensions, fewer than "
-            f"the {width} rows and {blocks.ranks[worst]} directions that engine='chain' keeps there; "
-            f"take dim >= {needed}, or use engine='sgd'."
+            f"the {width} rows and {blocks.ranks[worst]} directions that engine='chain' keeps "
+            f"there; take dim >= {needed}, or use engine='sgd'."
         )
     return Outside(tuple(OutsideGram(int(x), width, single=single) for x in free))
 
@@ -154,8 +154,10 @@ def _by_entries(state: BlockCoordinates, samples: BlockSamples, decide: Decide) 
     shrink, kick, v = decide(jnp.stack(s))
     new, rests = [], []
     for j in range(blocks):
-        row = lambda i, j=j: [shrink * b[j][i][a] + total(kick[i] * e[j][a]) for a in range(r)]
-        new.append(stack([row(i) for i in range(p)]))
+        inside = [
+            [shrink * b[j][i][a] + total(kick[i] * e[j][a]) for a in range(r)] for i in range(p)
+        ]
+        new.append(stack(inside))
         moved = [
             [(shrink * L[j][i][k] if k <= i else 0.0) + total(kick[i] * xi[j][k]) for k in range(p)]
             for i in range(p)

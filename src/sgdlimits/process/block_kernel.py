@@ -32,7 +32,7 @@ class BlockKernel(eqx.Module):
     algorithm: OnlineSGD
 
     @staticmethod
-    def check_algorithm(model: BlockModel, algorithm: OnlineSGD) -> None:
+    def check_algorithm(algorithm: OnlineSGD) -> None:
         """Raise ValueError for anything but plain SGD, its batches and schedules."""
         if not algorithm.plain:
             raise ValueError(
@@ -40,12 +40,7 @@ class BlockKernel(eqx.Module):
                 "schedule and ridge; leave the rule out."
             )
         if algorithm.spherical:
-            BlockKernel.check_spherical(model)
-
-    @staticmethod
-    def check_spherical(model: BlockModel) -> None:
-        """Raise ValueError: rows are not normalised in blocks."""
-        raise ValueError("spherical=True: not with a covariance; use spherical=False.")
+            raise ValueError("spherical=True: not with a covariance; use spherical=False.")
 
     def _step_size(self, dim: Any, time: Array) -> Array:
         delta = jnp.asarray(self.algorithm.delta(dim))

@@ -21,4 +21,4 @@ def check_algorithm(model: AbstractModel, algorithm: OnlineSGD) -> None:
     """Raise ValueError for an algorithm that moves no such parameters."""
     kernel = kernel_of(model)
     if kernel is BlockKernel:
-        kernel.check_algorithm(model, algorithm)
+        kernel.check_algorithm(algorithm)

@@ -148,7 +148,7 @@ def _wants_risk(process: Process, risk: object) -> bool:
 
 
 def _finished(problem: Problem, of_risk: AbstractEngine | None, dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset with what follows from its statistics, and the risk by an engine that is given."""
+    """The dataset with what follows from its statistics; the risk, if an engine is given."""
     if of_risk is not None:
         dataset = of_risk.with_risk(problem, dataset)
     return problem.process.model.completed(dataset)

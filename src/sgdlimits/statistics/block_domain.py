@@ -22,8 +22,8 @@ def check_block_overlaps(
     """
     if not isinstance(u, BlockStatistics):
         raise TypeError(
-            f"statistics={u!r}: expected BlockStatistics(v, M, Q), with a leading axis of blocks in "
-            "M and Q."
+            f"statistics={u!r}: expected BlockStatistics(v, M, Q), with a leading axis of blocks "
+            "in M and Q."
         )
     batch = u.batch_shape
     for name, zero in (("v", template.v), ("M", template.M), ("Q", template.Q)):
@@ -46,7 +46,8 @@ def check_block_overlaps(
         block = int(np.unravel_index(np.argmin(least), least.shape)[-1])
         raise ValueError(
             f"statistics: not the overlaps of real vectors; in block {block} (counted from 0) the "
-            f"Gram matrix [[G, Mᵀ], [M, Q]] has eigenvalue {least.min():.3g}, expected none below 0."
+            f"Gram matrix [[G, Mᵀ], [M, Q]] has eigenvalue {least.min():.3g}, expected none "
+            "below 0."
         )
 
 

@@ -1,7 +1,7 @@
 """Rows beside a frame, block by block: random ones, and vectors with given overlaps.
 
-Blocks may be small: in d_j dimensions, r_j of them the frame's, what a row has outside the frame has
-rank d_j - r_j at most.
+Blocks may be small: in d_j dimensions, r_j of them the frame's, what rows have outside the frame
+has rank d_j - r_j at most.
 """
 
 import jax
@@ -44,7 +44,7 @@ def lift_rows(
     """Rows with these overlaps; what is free is uniform orthogonal to the frame's parts."""
     width, dim = u.M.shape[1], frame.shape[1]
     places, roots = blocks.places(dim), blocks.roots
-    padding = max(0, width - places.index.shape[1])
+    padding = max(0, width - places.at.shape[1])
     pad = lambda x: jnp.pad(x, ((0, 0), (0, 0), (0, padding)))  # noqa: E731
     real = jnp.pad(jnp.asarray(places.real), ((0, 0), (0, padding)))
     free = jnp.asarray(places.real.sum(1)) - jnp.sum(
@@ -64,6 +64,6 @@ def lift_rows(
         return B @ basis + (vectors * jnp.sqrt(values)) @ orthonormal.T
 
     parts = jax.vmap(one)(u.M, u.Q, roots, pad(blocks.along(frame)), real, free, normals)
-    parts = jnp.moveaxis(parts[..., : places.index.shape[1]], 1, 0)
+    parts = jnp.moveaxis(parts[..., : places.at.shape[1]], 1, 0)
     parts = jnp.where(places.real, parts, 0.0)
-    return jnp.zeros((width, dim)).at[:, places.index].add(parts)
+    return jnp.zeros((width, dim)).at[:, places.at].add(parts)
