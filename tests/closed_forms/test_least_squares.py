@@ -52,19 +52,19 @@ def _at_teacher(blocks):
     return sl.BlockStatistics(np.zeros(0), G, G)
 
 
-@pytest.mark.parametrize("blocks", [8, 40])  # explicit and implicit steps
-def test_the_ode_of_the_model_is_the_formula(blocks):
+@pytest.mark.parametrize(("blocks", "time"), [(8, 30.0), (40, 400.0)])  # explicit and implicit
+def test_the_ode_of_the_model_is_the_formula(blocks, time):
     spectrum = _uniform(blocks)
     u, sgd = _at_teacher(blocks), sl.OnlineSGD(step=1.5, batch=2)
     u = sl.BlockStatistics(u.v, 0.2 * u.M, u.Q)
-    result = sl.simulate(_linear(spectrum), sgd, "ode", dim=400, time=30.0, initial=u, record=4)
+    result = sl.simulate(_linear(spectrum), sgd, "ode", dim=400, time=time, initial=u, record=4)
     law = sl.LeastSquares(spectrum, step=1.5, noise=0.01, batch=2)
     distances = np.asarray(u.Q - 2 * u.M + 1 / blocks)[:, 0, 0]
     known = law.excess_risk(result.time.values, distances)
     np.testing.assert_allclose(result.risk[0] - 0.005, known, rtol=1e-6, atol=1e-9)
     # Control: the noise of one sample a step is twice that of two.
     other = sl.LeastSquares(spectrum, step=1.5, noise=0.01)
-    assert abs(other.excess_risk(30.0, distances) / known[-1] - 1) > 0.1
+    assert abs(other.excess_risk(time, distances) / known[-1] - 1) > 0.1
 
 
 @pytest.mark.slow

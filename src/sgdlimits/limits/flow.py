@@ -26,6 +26,7 @@ _SMOOTH = (1e-9, 1e-11)
 _ROUGH = (1e-5, 1e-7)
 _SAMPLED = (1e-6, 1e-8)  # smooth, and known to four digits
 _MOST_STEPS = 2**18
+_STIFF = 300.0  # horizon times the fastest rate, from which implicit steps cost less
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
@@ -108,10 +109,10 @@ def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: floa
     return u0.with_vector(jnp.asarray(path[:, order].reshape(len(times), *y0.shape)))
 
 
-def couplings_of(process: Process) -> Couplings | None:
-    """Of the statistics of a model with many blocks."""
+def couplings_of(process: Process, horizon: float) -> Couplings | None:
+    """Of the statistics of a model with many blocks, where explicit steps would be too many."""
     weights = process.model.coupled_blocks()
-    if weights is None:
+    if weights is None or horizon * weights.max(initial=0.0) < _STIFF:
         return None
     u = process.template
     layer, blocks = u.v.shape[0], weights.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
@@ -143,7 +144,7 @@ def solve_adequately(
                 start.vector,
                 jnp.asarray(times),
                 *tolerances,
-                couplings=couplings_of(process),
+                couplings=couplings_of(process, float(times[-1])),
             )
         )
         finer = {run: finer_along(process, start, path[:, run]) for run in left.tolist()}

@@ -65,7 +65,7 @@ class BlockModel(AbstractModel[BlockStatistics]):
     kernel: ClassVar = "blocks"
     has_one_step_moments: ClassVar = False
     citation: ClassVar = (
-        "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural network "
+        "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural "
         "network: statistical mechanical analysis. NeurIPS 2019."
     )
 
