@@ -173,6 +173,7 @@ _REFUSED = {
     "linearise": lambda m: sl.effective_dynamics(m).linearise(sl.initial(m, 60, 1, 0)[0]),
     "rescale": lambda m: sl.effective_dynamics(m).rescale("M_11_block1"),
     "audit": lambda m: sl.audit(m, sl.OnlineSGD()),
+    "testing.check": lambda m: sl.testing.check(m, sl.OnlineSGD()),
 }
 
 

@@ -43,6 +43,7 @@ _WHY_NOT = {
     "basin_probabilities": "it needs fixed points, which are not searched for in blocks",
     "linearise": "it starts from fixed points, which are not searched for in blocks",
     "rescale": "magnified limits are not written for overlaps in blocks",
+    "testing.check": "its states and frames are those of isotropic inputs",
     "audit": "its points are not drawn for overlaps in blocks",
 }
 
