@@ -200,3 +200,22 @@ def test_states_that_no_vectors_have():
         model.check_statistics(sl.BlockStatistics(u.v, u.M[:2], u.Q))
     with pytest.raises(ValueError, match="dim=2"):
         sl.simulate(model, dim=2, time=1.0)
+
+
+@pytest.mark.slow
+def test_the_sde_has_the_spread_of_the_chain():
+    # Batches, a schedule, a second layer; 512 runs: spreads are known to 3 %, means to 4 % of it.
+    model = _committee(_THREE)
+    sgd = sl.OnlineSGD(step=1.0, batch=2, schedule=sl.schedules.power(0.3), second_layer_rate=0.5)
+    u = sl.initial(model, 12, 1, 0)[0]
+    fixed = {"dim": 400, "time": 2.0, "runs": 512, "record": 2, "initial": u}
+    chain = sl.simulate(model, sgd, "chain", **fixed).isel(time=-1)
+    sde = sl.simulate(model, sgd, "sde", dt=0.05, **fixed).isel(time=-1)
+    for name in ("v", "M", "Q"):
+        one, other = chain[name], sde[name]
+        spread = one.std("run")
+        np.testing.assert_allclose(other.std("run"), spread, rtol=0.2)
+        assert float(np.abs((one.mean("run") - other.mean("run")) / spread).max()) < 0.5
+    doubled = sl.OnlineSGD(step=1.0, batch=1, schedule=sgd.schedule, second_layer_rate=0.5)
+    control = sl.simulate(model, doubled, "sde", dt=0.05, **fixed).isel(time=-1)
+    assert float((control.M.std("run") / chain.M.std("run")).min()) > 1.25
