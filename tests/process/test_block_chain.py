@@ -117,3 +117,11 @@ def test_one_eigenvalue_for_every_dimension():
     result = sl.simulate(model, engine="sgd", dim=50, time=0.2, runs=2, record=2)
     M, Q = (result[x].values[..., 0, 0] for x in "MQ")
     np.testing.assert_allclose(Q, 50 * M**2, rtol=1e-8)
+    u = sl.initial(model, 50, 1, 0)[0]
+    sl.lift(model, u, 50, seed=0)
+    wide = sl.BlockStatistics(u.v, u.M, u.Q + 0.1)
+    with pytest.raises(ValueError, match=r"block 0 .* has 1 dimensions, .* span 2"):
+        sl.simulate(model, engine="sgd", dim=50, time=0.2, initial=wide)
+    with pytest.raises(ValueError, match="span 2"):
+        sl.lift(model, wide, 50, seed=0)
+    sl.lift(model, wide, 100, seed=0)

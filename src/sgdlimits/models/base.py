@@ -77,6 +77,12 @@ class AbstractModel(eqx.Module, Generic[S]):
     def check_statistics(self, u: S) -> None:
         """Raise ValueError unless ``u`` has this model's shapes and real vectors can realise it."""
 
+    def check_vectors(self, u: S, dim: int) -> None:
+        """Raise ValueError where R^dim holds no vectors with these statistics, possible elsewhere.
+
+        Default: from ``minimum_dim`` on it holds all.
+        """
+
     def check_capability(self, what: str) -> None:
         """Raise ValueError where the model has no such thing, such as "fixed_points", with why."""
 

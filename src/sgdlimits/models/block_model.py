@@ -19,7 +19,13 @@ from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.data.blocks import Blocks
 from sgdlimits.expectations.rules import AbstractRule
 from sgdlimits.expectations.small_linalg import cholesky, symmetric_root
+from sgdlimits.models import block_rows
 from sgdlimits.models.base import AbstractModel, PlainStep
+from sgdlimits.models.block_domain import (
+    check_block_overlaps,
+    check_block_ranks,
+    into_block_domain,
+)
 from sgdlimits.models.block_expectations import Moments, in_blocks, slopes
 from sgdlimits.models.block_increments import IncrementNodes, increment_covariance
 from sgdlimits.models.class_nodes import Affine, ClassNodes, field_factors, nodes_of_fields
@@ -28,8 +34,6 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations
 from sgdlimits.models.sample_gradient import Gradient, Seen
-from sgdlimits.statistics import block_rows
-from sgdlimits.statistics.block_domain import check_block_overlaps, into_block_domain
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Parameters, Statistics
 
@@ -69,6 +73,10 @@ class BlockModel(AbstractModel[BlockStatistics]):
         "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural "
         "network: statistical mechanical analysis. NeurIPS 2019."
     )
+
+    def check_vectors(self, u: BlockStatistics, dim: int) -> None:
+        """Rows need as many dimensions of a block as their part outside the frame has rank."""
+        check_block_ranks(u, self.blocks, dim)
 
     def check_capability(self, what: str) -> None:
         """Raise ValueError for what is not there with a covariance."""

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from sgdlimits.data.blocks import Blocks
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.gram_domain import into_domain
 from sgdlimits.statistics.overlaps import Statistics
+
+_RANK = 1e-9  # of the squared norms in a block: what rounding leaves of a rest that is none
 
 
 def check_block_overlaps(
@@ -48,6 +51,23 @@ def check_block_overlaps(
             f"statistics: not the overlaps of real vectors; in block {block} (counted from 0) the "
             f"Gram matrix [[G, Mᵀ], [M, Q]] has eigenvalue {least.min():.3g}, expected none "
             "below 0."
+        )
+
+
+def check_block_ranks(u: BlockStatistics, blocks: Blocks, dim: int) -> None:
+    """Raise ValueError unless blocks of R^dim have room for rows with these overlaps."""
+    M, Q = np.asarray(u.M), np.asarray(u.Q)
+    inverse = np.linalg.pinv(np.asarray(blocks.gram), rcond=1e-10, hermitian=True)
+    rest = np.linalg.eigvalsh(Q - M @ inverse @ np.swapaxes(M, -1, -2))
+    scale = np.trace(Q, axis1=-2, axis2=-1)[..., None]
+    needed = (rest > _RANK * scale).sum(-1) + np.array(blocks.ranks)
+    short = needed - blocks.spectrum.sizes(dim)
+    if (short > 0).any():
+        block = int(np.unravel_index(np.argmax(short), short.shape)[-1])
+        raise ValueError(
+            f"dim={dim}: block {block} (counted from 0) has {blocks.spectrum.sizes(dim)[block]} "
+            "dimensions, but rows and directions with these statistics span "
+            f"{needed[..., block].max()} there; take a larger dim."
         )
 
 
