@@ -14,9 +14,13 @@ _HOME = {
     "MultiIndexModel": "models.multi_index",
     "GaussianMixture": "data.mixture",
     "Teacher": "data.teacher",
+    "Spectrum": "data.spectrum",
+    "estimate": "data.estimated",
+    "SamplesWarning": "data.estimated",
     "Process": "process.process",
     "Network": "models.network",
     "Statistics": "statistics.overlaps",
+    "BlockStatistics": "statistics.block_overlaps",
     "binary_gmm": "models.mixtures_zoo",
     "xor_gmm": "models.mixtures_zoo",
     "k_gmm": "models.mixtures_zoo",
@@ -64,6 +68,7 @@ _HOME = {
     "OneNeuron": "closed_forms.phase_retrieval_one_neuron",
     "SingleIndexSphere": "closed_forms.single_index_escape",
     "two_time_scales": "closed_forms.two_time_scales",
+    "LeastSquares": "closed_forms.least_squares",
     "leap": "closed_forms.leap",
     "regime": "closed_forms.committee_regimes",
     "explosion_probability": "analysis.explosion",
@@ -92,12 +97,16 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.committee_regimes import regime as regime
     from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.closed_forms.leap import leap as leap
+    from sgdlimits.closed_forms.least_squares import LeastSquares as LeastSquares
     from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity as Mediocrity
     from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
     from sgdlimits.compilation_cache import enable_compilation_cache as enable_compilation_cache
+    from sgdlimits.data.estimated import SamplesWarning as SamplesWarning
+    from sgdlimits.data.estimated import estimate as estimate
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
+    from sgdlimits.data.spectrum import Spectrum as Spectrum
     from sgdlimits.data.teacher import Teacher as Teacher
     from sgdlimits.expectations.activations import Activation as Activation
     from sgdlimits.expectations.activations import Hermite as Hermite
@@ -138,6 +147,7 @@ if TYPE_CHECKING:
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
     from sgdlimits.simulation.sweep import sweep as sweep
+    from sgdlimits.statistics.block_overlaps import BlockStatistics as BlockStatistics
     from sgdlimits.statistics.overlaps import Statistics as Statistics
 
 

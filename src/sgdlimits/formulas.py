@@ -29,6 +29,7 @@ HOMES = (
     "closed_forms.committee_regimes",
     "closed_forms.exit_time_1d",
     "closed_forms.leap",
+    "closed_forms.least_squares",
     "closed_forms.phase_retrieval_escape",
     "closed_forms.phase_retrieval_exit_law",
     "closed_forms.phase_retrieval_landscape",

@@ -154,6 +154,7 @@ def audit(
 
 
 def _check(process: Process) -> None:
+    process.model.check_capability("audit")
     if process.algorithm.spherical:
         raise ValueError(
             "spherical=True: a step with a projection is no gradient step, which the audit "

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 
 import sgdlimits._x64  # noqa: F401
+from sgdlimits.data.blocks import Blocks
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -66,6 +67,28 @@ class AbstractDataLaw(eqx.Module):
         """The law as its noise vanishes, if that has a meaning; default: itself."""
         return self
 
+    # -- covariance ----------------------------------------------------------------------------
+
+    def in_blocks(self) -> Blocks | None:
+        """Eigenvalues of the noise beside 1 and where they hold; None: it is isotropic."""
+        return None
+
+    def total(self) -> "AbstractDataLaw":
+        """The isotropic law that rules for expectations are chosen for; default: itself."""
+        return self
+
+    def _coloured(
+        self, noise: Float[Array, " dim"], c: Integer[Array, ""] | int
+    ) -> Float[Array, " dim"]:
+        """Isotropic noise as it is in class c, but for its deviation."""
+        blocks = self.in_blocks()
+        if blocks is None:
+            return noise
+        values = blocks.spectrum.eigenvalues
+        values = values[0] if len(values) == 1 else values[c]
+        roots = jnp.sqrt(values).astype(noise.dtype)
+        return roots[blocks.places(noise.shape[0]).block] * noise
+
     # -- the frame -----------------------------------------------------------------------------
 
     @property
@@ -79,7 +102,10 @@ class AbstractDataLaw(eqx.Module):
         return jnp.asarray(np.linalg.cholesky(np.array(self.gram)))
 
     def frame(self, dim: int) -> Float[Array, "directions dim"]:
-        """Rows F with F Fᵀ = G: the root, padded with zeros."""
+        """Rows F with F Fᵀ = G: the root, padded with zeros; block by block if there are some."""
+        blocks = self.in_blocks()
+        if blocks is not None:
+            return blocks.frame(dim)
         r = self.directions
         return jnp.zeros((r, dim)).at[:, :r].set(self.root)
 
@@ -93,6 +119,7 @@ class AbstractDataLaw(eqx.Module):
         noise = jax.random.normal(key_noise, frame.shape[1:], dtype)
         index = self.classes(jax.random.uniform(key_class))
         coefficients = jnp.asarray(self.coefficients, dtype)[index]
+        noise = self._coloured(noise, index)
         x = coefficients @ frame + self.deviations.astype(dtype)[index] * noise
         # Both the preactivations and the update need x: without the barrier it is drawn twice.
         x = jax.lax.optimization_barrier(x)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.data.base import AbstractDataLaw, Matrix
+from sgdlimits.data.blocks import Blocks, blocks_of
+from sgdlimits.data.spectrum import Spectrum
 from sgdlimits.provenance import left_out
 
 #: (class, f, z) -> label of one sample: f = F X (directions,), z ~ N(0, 1) a scalar.
@@ -42,7 +44,7 @@ def _table(labels: ArrayLike) -> Matrix:
 
 
 class GaussianMixture(AbstractDataLaw):
-    """X = mu_c + Z, Z ~ N(0, I/snr_c), class c with probability p_c, label y_c.
+    """X = mu_c + Z, Z ~ N(0, Sigma_c/snr_c), class c with probability p_c, label y_c.
 
     The class means lie in the span of r linearly independent directions, the rows of the frame F:
     mu_c = Fᵀ a_c.
@@ -53,13 +55,16 @@ class GaussianMixture(AbstractDataLaw):
             function (class, f, z) -> label in JAX, of the sample's projections f = F X and a
             standard normal z.
         gram: G = F Fᵀ; default: orthonormal directions. Dependent means are coefficients over
-            fewer directions.
+            fewer directions. With a covariance they are spread evenly over its blocks; or
+            (blocks, r, r), one Gram matrix per block.
         probabilities: default: equal.
         snr: lambda, one number or one per class; inf is the zero-noise limit.
+        covariance: eigenvalues of Sigma, one set or one per class; default: the identity.
 
     Raises:
         ValueError: for shapes that disagree, probabilities that do not sum to 1, an snr that is
-            not above 0, or a Gram matrix that is not symmetric and positive definite.
+            not above 0, a Gram matrix that is not symmetric and positive definite, or snr = inf
+            with a covariance.
     """
 
     coefficients: Matrix = eqx.field(static=True)
@@ -69,6 +74,7 @@ class GaussianMixture(AbstractDataLaw):
     snr: tuple[float, ...]
     noiseless: tuple[bool, ...] = eqx.field(static=True)  # classes with snr = inf
     outputs: int = eqx.field(static=True, metadata=left_out(lambda outputs: True))
+    blocks: Blocks | None = eqx.field(metadata=left_out(lambda blocks: blocks is None))
 
     draws_classes: ClassVar = True
     has_snr: ClassVar = True
@@ -81,10 +87,11 @@ class GaussianMixture(AbstractDataLaw):
         gram: ArrayLike | None = None,
         probabilities: ArrayLike | None = None,
         snr: ArrayLike = 1.0,
+        covariance: Spectrum | None = None,
     ):
         self.coefficients = _matrix("coefficients", coefficients)
         classes, directions = np.shape(self.coefficients)
-        self.gram = _validate.gram("gram", np.eye(directions) if gram is None else gram, directions)
+        self.gram, self.blocks = blocks_of(covariance, gram, directions, classes)
         self.labels = labels if callable(labels) else _table(labels)
         self.outputs = self._outputs(directions)
         equal = np.full(classes, 1 / classes)
@@ -95,6 +102,10 @@ class GaussianMixture(AbstractDataLaw):
         self.snr = row * classes if len(row) == 1 else row
         self._check(classes)
         self.noiseless = tuple(value == math.inf for value in self.snr)
+        if covariance is not None and any(self.noiseless):
+            raise ValueError(
+                "snr=inf: without noise there is no covariance; leave one of them out."
+            )
 
     def _check(self, classes: int) -> None:
         if not callable(self.labels) and len(self.labels) != classes:
@@ -126,17 +137,40 @@ class GaussianMixture(AbstractDataLaw):
 
     def with_snr(self, snr: float) -> "GaussianMixture":
         """The same mixture with another snr, the same in every class."""
+        covariance = self.covariance
+        gram = self.gram if self.blocks is None else self.blocks.gram
+        return self._with(snr=snr, gram=np.array(gram), covariance=covariance)
+
+    def _with(self, **changed: Any) -> "GaussianMixture":
         return GaussianMixture(
             np.array(self.coefficients),
             self.labels if callable(self.labels) else np.array(self.labels),
-            gram=np.array(self.gram),
             probabilities=np.array(self.probabilities),
-            snr=snr,
+            **changed,
         )
 
     def zero_noise(self) -> "GaussianMixture":
-        """Every class at its mean; itself where labels are functions of the noise."""
-        return self if self.labels_see_fields else self.with_snr(math.inf)
+        """Every class at its mean; itself with a covariance, or labels that see the noise."""
+        if self.labels_see_fields or self.blocks is not None:
+            return self
+        return self.with_snr(math.inf)
+
+    # -- covariance ----------------------------------------------------------------------------
+
+    @property
+    def covariance(self) -> Spectrum | None:
+        """Eigenvalues of Sigma; None: 1."""
+        return None if self.blocks is None else self.blocks.spectrum
+
+    def in_blocks(self) -> Blocks | None:
+        """Of the covariance."""
+        return self.blocks
+
+    def total(self) -> "GaussianMixture":
+        """The same mixture with isotropic noise."""
+        if self.blocks is None:
+            return self
+        return self._with(snr=np.array(self.snr), gram=np.array(self.gram))
 
     # -- labels --------------------------------------------------------------------------------
 

@@ -96,6 +96,7 @@ class MeanField(AbstractEngine):
 
     def check(self, process: Process, dim: object) -> int:
         """Some dimension is left outside of the teacher's span."""
+        process.model.check_capability("mean_field")
         if not process.model.has_mean_field:
             raise ValueError(
                 f"engine='mean_field': {type(process.model).__name__} has no reduced "

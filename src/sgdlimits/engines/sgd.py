@@ -59,6 +59,9 @@ class SGD(AbstractEngine):
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By the numbers that a run holds."""
         process, dim, steps = problem.process, problem.dim, float(problem.grid.steps[-1])
+        if isinstance(problem.initial, process.statistics_class):
+            process.check_state(problem.initial)
+            process.model.check_vectors(problem.initial, dim)
         numbers = process.model.literal_sample_size(dim) if self.literal else _size(process, dim)
         lane = lanes.of_vectors(numbers)
         # State, samples, gradients.

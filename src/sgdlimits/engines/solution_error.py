@@ -37,9 +37,17 @@ class Solved(NamedTuple):
     paths: np.ndarray
 
 
+def _too_many(process: Process) -> bool:
+    """Whether to carry errors along a path would take a Jacobian of many blocks."""
+    many = process.model.coupled_blocks() is not None
+    return many and not process.drift_is_exact
+
+
 def by_rule(process: Process) -> bool:
     """Whether errors are those of a rule for expectations, which are known along a path."""
     model = process.model
+    if _too_many(process):
+        return False
     return model.knows_errors and not (model.moments_are_estimates or process.drift_is_exact)
 
 
@@ -66,7 +74,7 @@ def solution_error(
         each = [paths_of(x, start, times, tolerances) for x in process.replicates()]
         values = np.std(each, axis=0, ddof=1) / len(each) ** 0.5
         return SolutionError(start.with_vector(jnp.asarray(values)), _MONTE_CARLO)
-    if not process.model.knows_errors:
+    if not process.model.knows_errors or _too_many(process):
         unknown = jnp.full((len(times), *start.vector.shape), jnp.nan)
         return SolutionError(start.with_vector(unknown), _UNKNOWN)
     if not by_rule(process):

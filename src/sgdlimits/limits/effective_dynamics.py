@@ -130,6 +130,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         return self._each(Process.one_step_moments, u, size, time)
 
     def _check_autonomous(self, what: str) -> None:
+        self.model.check_capability(what)
         if not self.process.autonomous:
             raise ValueError(
                 f"schedule={self.sgd.schedule!r}: {what} is for drifts that do not change with "

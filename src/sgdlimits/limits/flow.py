@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits.adequate import finer_along
+from sgdlimits.limits.coupled_blocks import CoupledBlocks, Couplings
 from sgdlimits.limits.vector_field import drift_vector
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -28,6 +29,7 @@ _MOST_STEPS = 2**18
 # A time in which so many steps can be used up by standing still, at rates up to a thousand or so.
 _LONG = 2**18 * 1e-3
 _LEAST_SHARE = 1 / 256  # of the time, that so many steps must get through
+_STIFF = 300.0  # horizon times the fastest rate, from which implicit steps cost less
 _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 
 
@@ -54,11 +56,15 @@ def integrate(
     rtol: Array | float,
     atol: Array | float,
     most_steps: int = _MOST_STEPS,
+    couplings: Couplings | None = None,
 ) -> Float[Array, "times n"]:
-    """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist."""
+    """dy/dt = field(t, y) from y0 at t = 0; NaN where the solution does not exist.
+
+    ``couplings``: of many blocks, for implicit steps.
+    """
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, y, args: field(jnp.asarray(t), y)),
-        diffrax.Tsit5(),
+        diffrax.Tsit5() if couplings is None else _implicit(couplings),
         t0=0.0,
         t1=jnp.maximum(times[-1], _SMALLEST_STEP),
         dt0=None,
@@ -72,6 +78,11 @@ def integrate(
     return jnp.where(jnp.isfinite(solution.ys), solution.ys, jnp.nan)
 
 
+def _implicit(couplings: Couplings) -> diffrax.AbstractSolver:
+    find = diffrax.with_stepsize_controller_tols(diffrax.VeryChord)
+    return diffrax.Kvaerno5(root_finder=find(linear_solver=CoupledBlocks(couplings)))
+
+
 @eqx.filter_jit
 def solve_vectors(
     process: Process,
@@ -80,12 +91,13 @@ def solve_vectors(
     rtol: Array | float,
     atol: Array | float,
     most_steps: int = _MOST_STEPS,
+    couplings: Couplings | None = None,
 ) -> Float[Array, "times batch statistics"]:
     """The ODE from every row of ``y0``."""
 
     def one(y: Array) -> Array:
         field = lambda t, y: drift_vector(process, y, t)  # noqa: E731
-        return integrate(field, y, times, rtol, atol, most_steps)
+        return integrate(field, y, times, rtol, atol, most_steps, couplings)
 
     return jax.vmap(one, out_axes=1)(y0)
 
@@ -188,6 +200,18 @@ def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: floa
     return u0.with_vector(jnp.asarray(path[:, order].reshape(len(times), *y0.shape)))
 
 
+def couplings_of(process: Process, horizon: float) -> Couplings | None:
+    """Of the statistics of a model with many blocks, where explicit steps would be too many."""
+    weights = process.model.coupled_blocks()
+    if weights is None or horizon * weights.max(initial=0.0) < _STIFF:
+        return None
+    u = process.template
+    layer, blocks = u.v.shape[0], weights.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
+    p, r = u.M.shape[-2:]  # pyright: ignore[reportAttributeAccessIssue]
+    assert u.vector.size == layer + blocks * (p * r + p * (p + 1) // 2)
+    return Couplings(weights, layer, p * r, p * (p + 1) // 2)
+
+
 class Solutions(NamedTuple):
     """Those of some starts, and the process that was accurate enough for them."""
 
@@ -206,7 +230,13 @@ def solve_adequately(
     found, left = [], np.arange(len(start.vector))
     while True:
         path = np.array(
-            solve_vectors(dynamic(process), start.vector, jnp.asarray(times), *tolerances)
+            solve_vectors(
+                dynamic(process),
+                start.vector,
+                jnp.asarray(times),
+                *tolerances,
+                couplings=couplings_of(process, float(times[-1])),
+            )
         )
         carry_on(process, np.asarray(start.vector), times, tolerances, path)
         finer = {run: finer_along(process, start, path[:, run]) for run in left.tolist()}

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _x64
@@ -35,7 +36,8 @@ class AbstractModel(eqx.Module, Generic[S]):
 
     statistics_class: ClassVar[type[AbstractStatistics]]
     citation: ClassVar[str]
-    #: How steps are made: "rows" move along samples, "tree" is any tree of parameters.
+    #: How steps are made: "rows" move along samples, "blocks" likewise on inputs with several
+    #: eigenvalues, "tree" is any tree of parameters.
     kernel: ClassVar[str]
     #: Whether results of ``simulate`` carry the risk unasked, because it costs little.
     records_risk: ClassVar[bool] = False
@@ -75,6 +77,15 @@ class AbstractModel(eqx.Module, Generic[S]):
     def check_statistics(self, u: S) -> None:
         """Raise ValueError unless ``u`` has this model's shapes and real vectors can realise it."""
 
+    def check_vectors(self, u: S, dim: int) -> None:
+        """Raise ValueError where R^dim holds no vectors with these statistics, possible elsewhere.
+
+        Default: from ``minimum_dim`` on it holds all.
+        """
+
+    def check_capability(self, what: str) -> None:
+        """Raise ValueError where the model has no such thing, such as "fixed_points", with why."""
+
     def accurate_to(self, error: float) -> "AbstractModel[S]":
         """The model with expectations no finer than this, where it is cheaper; default: itself."""
         return self
@@ -87,6 +98,13 @@ class AbstractModel(eqx.Module, Generic[S]):
         """With coarser expectations, whose distances tell this model's errors.
 
         None, the default, where nothing is known.
+        """
+        return None
+
+    def coupled_blocks(self) -> Float[np.ndarray, "sums blocks"] | None:
+        """Weights of the sums over blocks of statistics through which alone blocks are coupled.
+
+        For states of many blocks, whose ODE is stiff; None, the default: it has no blocks, or few.
         """
         return None
 
@@ -223,6 +241,10 @@ class AbstractModel(eqx.Module, Generic[S]):
     def irreducible_risk(self) -> Float[Array, ""] | None:
         """Risk that no parameters can remove; None where it is not known."""
         return None
+
+    def completed(self, dataset: xr.Dataset) -> xr.Dataset:
+        """A result of ``simulate`` with what follows from the statistics by a name of its own."""
+        return dataset
 
     # -- landmarks -----------------------------------------------------------------------------
 

@@ -76,13 +76,19 @@ def factors(law: AbstractDataLaw, u: Statistics, *, joint: bool | None = None) -
     ``joint``: the nodes stand for f, s and the noise, in this order; otherwise for s, and f is its
     mean given s. Default: where labels depend on f.
     """
-    if not (law.labels_see_fields if joint is None else joint):
-        root = cholesky(u.Q)
-        slope = solve_lower(root, u.M).T  # f = slope z + independent residual
-        return Factors(root, slope, jnp.zeros((law.label_noises, len(root))))
+    joint = law.labels_see_fields if joint is None else joint
+    return field_factors(u, law.root if joint else None, law.label_noises)
+
+
+def field_factors(u: Statistics, root: Float[Array, "r r"] | None, noises: int) -> Factors:
+    """Of fields with cross covariance M and covariance Q; ``root`` of f's own, None: not joint."""
+    if root is None:
+        of_s = cholesky(u.Q)
+        slope = solve_lower(of_s, u.M).T  # f = slope z + independent residual
+        return Factors(of_s, slope, jnp.zeros((noises, len(of_s))))
     # The frame first: labels at the nodes are then the same at every state, and may jump.
-    root, B, rest = law.root, *coordinates(u, law.root)
-    (p, r), noises = B.shape, law.label_noises
+    B, rest = coordinates(u, root)
+    p, r = B.shape
     f = jnp.concatenate([root, jnp.zeros((r, p + noises))], axis=1)
     s = jnp.concatenate([B, cholesky(rest), jnp.zeros((p, noises))], axis=1)
     return Factors(s, f, jnp.concatenate([jnp.zeros((noises, r + p)), jnp.eye(noises)], axis=1))
@@ -107,7 +113,21 @@ def class_nodes(
     s = Affine(u.M @ a, deviation * of.s)
     f = Affine(jnp.asarray(law.gram) @ a, deviation * of.f)
     noise = Affine(jnp.zeros(law.label_noises), of.noise)
-    joint = of.s.shape[1] > of.s.shape[0]
+    return nodes_of_fields(law, s, f, noise, rule, kinks, c, values)
+
+
+def nodes_of_fields(
+    law: AbstractDataLaw,
+    s: Affine,
+    f: Affine,
+    noise: Affine,
+    rule: AbstractRule,
+    kinks: tuple[float, ...],
+    c: Array,
+    values: Callable[[Array, Array], Array] | None = None,
+) -> ClassNodes:
+    """``class_nodes`` of fields with any means and factors."""
+    joint = s.factor.shape[1] > s.factor.shape[0]
     all_of = (f, s, noise) if joint else (s,)
     mean, factor = (jnp.concatenate(x) for x in zip(*all_of, strict=True))
     if values is None:

@@ -20,9 +20,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
 from sgdlimits.data.base import Matrix
+from sgdlimits.data.spectrum import Spectrum
 from sgdlimits.data.teacher import Teacher
 from sgdlimits.expectations.activations import AbstractActivation, hermite_coefficients
 from sgdlimits.expectations.four_point import four_point_deviations, slopes_and_squared_error
@@ -31,7 +33,7 @@ from sgdlimits.expectations.pairs.base import Committee4, FreeStep, Pair, TwoPoi
 from sgdlimits.expectations.rules import AbstractRule, coarse_rule
 from sgdlimits.expectations.two_point import LEVELS, matrix_slope_overlap, matrix_two_point
 from sgdlimits.models import committee_increments
-from sgdlimits.models.base import PlainStep
+from sgdlimits.models.base import AbstractModel, PlainStep
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.losses import squared
 from sgdlimits.models.multi_index import MultiIndexModel
@@ -92,7 +94,7 @@ class Committee(MultiIndexModel):
     Args:
         student, teacher: activations sigma and sigma*.
         width: p, the number of students.
-        gram: P = F Fᵀ, (k, k), of the teacher's rows.
+        gram: P = F Fᵀ, (k, k), of the teacher's rows; with a covariance also (blocks, k, k).
         second_layer: v where it is not trained, and where training starts otherwise; length p.
         teacher_second_layer: a, length k.
         noise: Delta, the variance of the label noise.
@@ -102,6 +104,7 @@ class Committee(MultiIndexModel):
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss, v if it is trained.
         tolerance: error that expectations may have, in units of their scales; default 1e-3.
         rule_is_chosen: whether ``rule`` stays where it is not accurate enough.
+        covariance: eigenvalues of the inputs' covariance; the call then gives a ``BlockCommittee``.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -125,7 +128,7 @@ class Committee(MultiIndexModel):
         student: AbstractActivation,
         teacher: AbstractActivation,
         width: int,
-        gram: Matrix,
+        gram: ArrayLike | Matrix,
         second_layer: Sequence[float],
         teacher_second_layer: Sequence[float],
         noise: float,
@@ -134,6 +137,7 @@ class Committee(MultiIndexModel):
         ridge: float = 0.0,
         tolerance: float | None = None,
         rule_is_chosen: bool = False,
+        covariance: Spectrum | None = None,
     ):
         for name, activation in (("student", student), ("teacher", teacher)):
             if not isinstance(activation, AbstractActivation):
@@ -147,13 +151,21 @@ class Committee(MultiIndexModel):
         second_layer = _weights("second_layer", second_layer, width)
         teacher_second_layer = _weights("teacher_second_layer", teacher_second_layer, len(gram))
         target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
-        self.data = Teacher(target, gram=gram)
+        self.data = Teacher(target, gram=gram, covariance=covariance)
         output = CommitteeOutput(student, tuple(second_layer))
         layer = width if train_second_layer else 0
         self.network = Network(output, width=width, layer=layer, kinks=student.kinks)
         self.loss = squared
         self.ridge = _validate.nonnegative("ridge", ridge)
         self.rule, self.rule_is_chosen, self.tolerance = rule, rule_is_chosen, tolerance
+
+    def built(self) -> AbstractModel:
+        """Itself; on inputs with a covariance the model of its overlaps block by block."""
+        if self.data.in_blocks() is None:
+            return self
+        from sgdlimits.models.block_committee import BlockCommittee  # which is made of these
+
+        return BlockCommittee(self.data, cast(Committee, self.on_total()))
 
     # -- what it was built from ----------------------------------------------------------------
 

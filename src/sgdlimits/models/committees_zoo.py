@@ -1,6 +1,7 @@
 """The teacher-student problems of the papers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -8,6 +9,8 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from sgdlimits import _resources, _validate
+from sgdlimits.data.base import Matrix
+from sgdlimits.data.spectrum import Spectrum
 from sgdlimits.expectations.activations import AbstractActivation, as_activation
 from sgdlimits.expectations.own_points import growth, own_points
 from sgdlimits.expectations.pairs import pair_of
@@ -70,7 +73,8 @@ def committee(
     ridge: float = 0.0,
     tolerance: float | None = None,
     rule: AbstractRule | None = None,
-) -> Committee:
+    covariance: Spectrum | None = None,
+) -> Any:  # a Committee, or a BlockCommittee: callers know which
     """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
 
     Args:
@@ -80,7 +84,8 @@ def committee(
             ``Polynomial``, or any function of one variable in JAX (``Activation`` declares kinks).
         teacher_activation: likewise; default the student's.
         noise: Delta, variance of the label noise.
-        teacher_gram: P = F Fᵀ, symmetric positive definite; default the identity.
+        teacher_gram: P = F Fᵀ, symmetric positive definite; default the identity. With a covariance
+            it is spread evenly over the blocks; or (blocks, k, k), one per block.
         teacher_second_layer: a; default ones.
         train_second_layer: whether v is trained.
         second_layer: v where it is fixed, or where its training starts; default ones.
@@ -88,6 +93,11 @@ def committee(
         tolerance: error that expectations without formula may have, in units of their scales: where
             it is exceeded, finer rules are taken, or it is said with a warning. Default 1e-3.
         rule: nodes in p + k dimensions for expectations without formula, instead.
+        covariance: eigenvalues of the inputs' covariance; default 1. Statistics are then overlaps
+            block by block.
+
+    Returns:
+        A ``Committee``; with a covariance a ``BlockCommittee``.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -111,7 +121,7 @@ def committee(
         student=student,
         teacher=teacher,
         width=p,
-        gram=_validate.gram("teacher_gram", np.eye(k) if teacher_gram is None else teacher_gram, k),
+        gram=_gram(teacher_gram, k, covariance),
         second_layer=_row("second_layer", second_layer, p),
         teacher_second_layer=_row("teacher_second_layer", teacher_second_layer, k),
         noise=_validate.nonnegative("noise", noise),
@@ -120,7 +130,20 @@ def committee(
         ridge=ridge,
         tolerance=None if tolerance is None else _validate.positive("tolerance", tolerance),
         rule_is_chosen=rule is not None,
+        covariance=covariance,
     )
+
+
+def _gram(value: ArrayLike | None, k: int, covariance: Spectrum | None) -> ArrayLike | Matrix:
+    """Checked by the name it has here; one per block is checked beside its covariance."""
+    value = np.eye(k) if value is None else value
+    if covariance is not None and np.ndim(value) == 3:
+        if np.shape(value)[1:] != (k, k):
+            raise ValueError(
+                f"teacher_gram has shape {np.shape(value)}: expected (blocks, {k}, {k})."
+            )
+        return value
+    return _validate.gram("teacher_gram", value, k)
 
 
 def phase_retrieval(

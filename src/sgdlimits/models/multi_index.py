@@ -26,7 +26,8 @@ from sgdlimits.expectations.rules import (
     rule_for,
 )
 from sgdlimits.expectations.small_linalg import cholesky
-from sgdlimits.models.base import PlainStep
+from sgdlimits.models.base import AbstractModel, PlainStep
+from sgdlimits.models.built import Built
 from sgdlimits.models.class_nodes import (
     ClassNodes,
     class_nodes,
@@ -53,11 +54,12 @@ _PARALLEL = 1e-9  # squared sine of an angle that counts as rounding
 _NODES_TOGETHER = 2**13  # of all classes; with more they would leave the cache
 
 
-class MultiIndexModel(AbstractNetworkModel):
+class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
     """A network and a loss on a Gaussian mixture, or on the labels of a teacher.
 
     Args:
-        data: a ``GaussianMixture`` or a ``Teacher``.
+        data: a ``GaussianMixture`` or a ``Teacher``. With a covariance the call gives a
+            ``BlockModel``, whose statistics are overlaps block by block.
         network: the network, a function of v and the preactivations.
         loss: (output, label) -> scalar.
         ridge: alpha, adds (alpha/2)(|W|^2 + |v|^2) to the loss.
@@ -152,6 +154,18 @@ class MultiIndexModel(AbstractNetworkModel):
             return QuasiMonteCarlo(fields, ROUGH_LOG2, split=False)
         return rule_for(fields, kinks=self.kinks)
 
+    def built(self) -> AbstractModel:
+        """Itself; on inputs with a covariance the model of its overlaps block by block."""
+        if self.data.in_blocks() is None:
+            return self
+        from sgdlimits.models.block_model import BlockModel  # which is made of these
+
+        return BlockModel(self.data, self.on_total())
+
+    def on_total(self) -> "MultiIndexModel":
+        """On isotropic inputs, for the rules of expectations."""
+        return eqx.tree_at(lambda model: model.data, self, self.data.total())
+
     # -- shapes --------------------------------------------------------------------------------
 
     @property
@@ -242,7 +256,7 @@ class MultiIndexModel(AbstractNetworkModel):
         h, g = jax.grad(self.sample_loss, argnums=(0, 1))(v, s, label)
         return g, h
 
-    def _gradients_at(self, v: Array, s: Array, labels: Array) -> tuple[Array, Array]:
+    def gradients_at(self, v: Array, s: Array, labels: Array) -> tuple[Array, Array]:
         """(g, h) of samples along the last axis; one label for all where it has length 1 there."""
         if labels.shape[-1] == 1:
             return jax.vmap(lambda s: self.sample_gradients(v, s, labels[:, 0]), -1, -1)(s)
@@ -283,7 +297,7 @@ class MultiIndexModel(AbstractNetworkModel):
         rule, of = self.rule if rule is None else rule, factors(self.data, u)
 
         def values(s: Array, labels: Array) -> Array:
-            return jnp.concatenate(self._gradients_at(u.v, s, labels))
+            return jnp.concatenate(self.gradients_at(u.v, s, labels))
 
         def of_class(inputs: tuple[Array, Array, Array]) -> PyTree:
             c, a, deviation = inputs
@@ -348,7 +362,7 @@ class MultiIndexModel(AbstractNetworkModel):
         def of_class(a: Array, deviation: Array, at: ClassNodes) -> Expectations:
             z, weight = at.nodes
             labels = jax.vmap(lambda z: at.labels(self.data, z))(z)
-            g, h = jax.vmap(self._gradients_at, (None, 0, 0))(u.v, jax.vmap(at.s)(z), labels)
+            g, h = jax.vmap(self.gradients_at, (None, 0, 0))(u.v, jax.vmap(at.s)(z), labels)
             weighted = weight[:, None] * g
             products = lambda x: jnp.einsum("rin,rjn->rij", weighted, x)  # noqa: E731
             total, with_z = jnp.sum(weighted, axis=-1), products(z)
@@ -452,7 +466,7 @@ class MultiIndexModel(AbstractNetworkModel):
         def of_class(a: Array, deviation: Array, at: ClassNodes) -> tuple[Array, Array]:
             z, weight = at.nodes.together
             s, f, slope = at.s(z), at.f(z), at.f.factor / deviation
-            g, h = self._gradients_at(u.v, s, at.labels(self.data, z))
+            g, h = self.gradients_at(u.v, s, at.labels(self.data, z))
             residual = gram - slope @ slope.T
             if dim is None:
                 joint, inflation = residual, plain.step * deviation**2

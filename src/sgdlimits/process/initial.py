@@ -100,6 +100,7 @@ def lift(model: AbstractModel[S], statistics: S, dim: int, seed: int) -> PyTree:
     dim = check_dim(model, dim)
     seed = check_seed(seed)
     model.check_statistics(statistics)
+    model.check_vectors(statistics, dim)
     shape = statistics.batch_shape
     if len(shape) > 1:
         raise ValueError(f"statistics have batch shape {shape}: expected at most one run axis.")

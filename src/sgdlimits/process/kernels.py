@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.algorithms.rules.base import AbstractRule
 from sgdlimits.models.base import AbstractModel
+from sgdlimits.process.block_kernel import BlockKernel
 from sgdlimits.process.row_kernel import RowKernel
 from sgdlimits.process.rule_row_kernel import RuleRowKernel
 from sgdlimits.process.rule_tree_kernel import RuleTreeKernel
@@ -15,9 +17,18 @@ KERNELS: dict[tuple[str, bool], Any] = {
     ("rows", False): RuleRowKernel,
     ("tree", True): TreeKernel,
     ("tree", False): RuleTreeKernel,
+    ("blocks", True): BlockKernel,
+    ("blocks", False): BlockKernel,
 }
 
 
 def kernel_of(model: AbstractModel, rule: AbstractRule) -> Any:
     """The class of kernels for ``model`` under ``rule``."""
     return KERNELS[model.kernel, rule.simple]
+
+
+def check_algorithm(model: AbstractModel, algorithm: OnlineSGD) -> None:
+    """Raise ValueError for an algorithm that moves no such parameters."""
+    kernel = kernel_of(model, algorithm.rule)
+    if kernel is BlockKernel:
+        kernel.check_algorithm(algorithm)

@@ -150,7 +150,7 @@ class Checked(NamedTuple):
             numbers=self.numbers,
             grid=problem.grid,
             config=self.config,
-            finish=partial(engine.with_risk, problem) if self.wants_risk else None,
+            finish=partial(_finished, problem, engine if self.wants_risk else None),
             observing=self.observing,
             solves=engine.solves,
         )
@@ -246,6 +246,13 @@ def _wants_risk(process: Process, risk: object) -> bool:
     if _validate.boolean("risk", risk) and not process.model.has_risk:
         raise ValueError(f"risk=True: {type(process.model).__name__} does not say its risk.")
     return bool(risk)
+
+
+def _finished(problem: Problem, of_risk: AbstractEngine | None, dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset with what follows from its statistics; the risk, if an engine is given."""
+    if of_risk is not None:
+        dataset = of_risk.with_risk(problem, dataset)
+    return problem.process.model.completed(dataset)
 
 
 def _config(problem: Problem, engine: AbstractEngine, numbers: np.ndarray) -> dict[str, Any]:

@@ -55,6 +55,7 @@ BlockLike = tuple[int, int] | tuple[str, int] | str | Block
 def check_multi_index(model: object) -> MultiIndexModel:
     """Return ``model`` if it is a network of a few preactivations: those have these matrices."""
     check_model(model)
+    cast(AbstractModel, model).check_capability("spectra")
     if not cast(AbstractModel, model).has_curvature:
         raise TypeError(
             f"model={model!r}: expected a MultiIndexModel, such as k_gmm(3) or committee()."

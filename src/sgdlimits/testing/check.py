@@ -86,6 +86,7 @@ def subject_of(
 ) -> Subject:
     """What ``check`` looks at, its arguments checked."""
     process = Process(model, OnlineSGD() if sgd is None else sgd)
+    model.check_capability("testing.check")
     draws = _validate.integer("draws", draws, 256) // 256 * 256
     seed = check_seed(seed)
     chosen = _default_dim(process) if dim is None else dim

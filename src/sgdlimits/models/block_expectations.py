@@ -1,0 +1,63 @@
+"""Expectations on inputs with several eigenvalues, from three moments at the total fields.
+
+X = mu_c + sum_j sqrt(tau_cj) Z_j over orthogonal blocks j. The gradient g of a sample sees s = W X
+and f = F X alone. By Stein's lemma its mean slopes (D_s, D_f) in them, with
+E[g (s~, f~)ᵀ] = (D_s, D_f) C for the covariance C of the centred fields, give every block's part:
+
+    E[g f_jᵀ] = E[g] (G_j a)ᵀ + tau_cj (D_s M_j + D_f G_j),
+    E[g s_jᵀ] = E[g] (M_j a)ᵀ + tau_cj (D_s Q_j + D_f M_jᵀ).
+
+Where C is singular the slopes are those on its range, which is all that blocks see of them.
+Exact, given the moments.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from sgdlimits.expectations.small_linalg import solve_lower
+from sgdlimits.models.expectations import Expectations
+from sgdlimits.statistics.block_overlaps import BlockStatistics
+
+
+class Moments(NamedTuple):
+    """Of one sample's gradient in one class; leading axes where there are several estimates."""
+
+    h: Float[Array, "*estimates layer"]
+    g: Float[Array, "*estimates width"]
+    slope_s: Float[Array, "*estimates width width"]
+    slope_f: Float[Array, "*estimates width directions"]
+    gg: Float[Array, "*estimates width width"]
+
+
+def slopes(
+    with_z: Float[Array, "*estimates width n"], factor: Float[Array, "n n"]
+) -> Float[Array, "*estimates width n"]:
+    """D with D C = E[g yᵀ] for y = factor z, C = factor factorᵀ, from E[g zᵀ].
+
+    ``factor`` is lower triangular, with zero columns for zero pivots.
+    """
+    # D factor = E[g zᵀ], an upper triangular system that is lower in reverse order.
+    right = with_z[..., ::-1].reshape(-1, with_z.shape[-1])
+    return solve_lower(factor[::-1, ::-1].T, right.T).T.reshape(with_z.shape)[..., ::-1]
+
+
+def in_blocks(
+    of: Moments,
+    u: BlockStatistics,
+    gram: Float[Array, "blocks r r"],
+    a: Float[Array, " directions"],
+    tau: Float[Array, " blocks"],
+    fractions: Float[Array, " blocks"],
+) -> Expectations:
+    """gf, gs and gg block by block, without ridge; leading axes of ``of`` stay in front."""
+    g, weight = of.g[..., None, :, None], tau[:, None, None]
+    slope_s, slope_f = of.slope_s[..., None, :, :], of.slope_f[..., None, :, :]
+    transposed = jnp.swapaxes(u.M, -1, -2)
+    return Expectations(
+        h=of.h,
+        gf=g * (gram @ a)[:, None, :] + weight * (slope_s @ u.M + slope_f @ gram),
+        gs=g * (u.M @ a)[:, None, :] + weight * (slope_s @ u.Q + slope_f @ transposed),
+        gg=(tau * fractions)[:, None, None] * of.gg[..., None, :, :],
+    )

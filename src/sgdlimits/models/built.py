@@ -1,0 +1,17 @@
+"""Classes whose calls give what the new object says, which may be of another class.
+
+One public name stands for what a caller means, whatever it is made of inside: a multi-index model
+on isotropic inputs has overlaps, on inputs with a covariance it has overlaps block by block.
+"""
+
+from typing import Any
+
+import equinox as eqx
+
+
+class Built(type(eqx.Module)):
+    """Metaclass: ``Class(...)`` is ``built()`` of the object that it makes."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """The object that is meant."""
+        return super().__call__(*args, **kwargs).built()  # type: ignore[misc]
