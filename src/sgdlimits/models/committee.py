@@ -147,9 +147,11 @@ class Committee(MultiIndexModel):
         width = _validate.integer("width", width, 1)
         train_second_layer = _validate.boolean("train_second_layer", train_second_layer)
         noise = _validate.nonnegative("noise", noise)
-        gram = _validate.gram("gram", gram)
+        if covariance is None:  # else there may be one matrix per block
+            gram = _validate.gram("gram", gram)
         second_layer = _weights("second_layer", second_layer, width)
-        teacher_second_layer = _weights("teacher_second_layer", teacher_second_layer, len(gram))
+        rows = np.shape(gram)[-1]
+        teacher_second_layer = _weights("teacher_second_layer", teacher_second_layer, rows)
         target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
         self.data = Teacher(target, gram=gram, covariance=covariance)
         output = CommitteeOutput(student, tuple(second_layer))

@@ -165,7 +165,8 @@ class BlockKernel(PlainStates):
     # -- what there is not ---------------------------------------------------------------------
 
     def check_state(self, u: BlockStatistics) -> None:
-        """Any state."""
+        """Raise ValueError unless real vectors have these overlaps."""
+        self.model.check_statistics(u)
 
     def constrained(self, u: BlockStatistics) -> BlockStatistics:
         """No rows to normalise."""
