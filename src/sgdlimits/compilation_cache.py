@@ -26,8 +26,11 @@ def enable_compilation_cache(folder: str | Path | None = None) -> Path:
         The folder.
 
     Raises:
+        TypeError: if ``folder`` is no path.
         OSError: if it cannot be made.
     """
+    if folder is not None and not isinstance(folder, str | Path):
+        raise TypeError(f"folder={folder!r}: expected a path, or None.")
     path = _default_folder() if folder is None else Path(folder).expanduser()
     path.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(path))

@@ -64,12 +64,20 @@ _CALLS = {
     "sweep": "dict(arguments=P, grid={'snr': [1.0]})",
     "save": "dict(dataset=DS, path=tmp / 'new')",
     "load": "dict(path=tmp / 'none')",
+    "critical_step": "dict(model=C)",
+    "enable_compilation_cache": "dict()",
+    "risk_error": "dict(model=C, statistics=UC)",
+    "Spectrum": "dict(eigenvalues=[1.0, 2.0])",
+    "estimate": "dict(X=np.eye(4), y=np.arange(4.0))",
+    "BlockStatistics": "dict(v=[], M=np.zeros((2, 2, 1)), Q=np.stack([np.eye(2)] * 2))",
+    "LeastSquares": "dict(covariance=sl.Spectrum([1.0, 2.0]))",
 }  # fmt: skip
 #: What only this package makes, or raises; ``Committee`` is in the battery.
 _MADE_HERE = {
     "AuditReport", "BasinProbabilities", "Committee", "Comparison", "DivergenceWarning",
     "EffectiveDynamics", "EscapeLaw", "FixedPoint", "InaccurateWarning", "RescaledDynamics",
-    "SimulationInterrupted", "CustomModel",
+    "SimulationInterrupted", "CustomModel", "SamplesWarning",
+    "plot",  # takes any number of results; its own test has what it refuses
 }  # fmt: skip
 # Nothing takes these.
 _NEVER = (object(), 1j, b"junk", ...)

@@ -134,7 +134,10 @@ def test_others_are_refused(as_users_run):
     model = sl.committee(2, 8, jax.nn.gelu, noise=0.0)
     negative = MeanFieldStatistics([], [[0.1], [0.2]], [0.5, -0.1])
     with pytest.raises(ValueError, match=r"q is -0.1 somewhere, expected at least 0"):
-        sl.simulate(sl.phase_retrieval(2), engine="mean_field", dim=9, time=1.0, initial=negative)
+        sl.simulate(
+            sl.phase_retrieval(2), sl.OnlineSGD(0.1), "mean_field", dim=9, time=1.0,
+            initial=negative,
+        )  # fmt: skip
     with pytest.raises(ValueError, match=r"mean_field=.*with engine='mean_field'"):
         sl.simulate(model, dim=50, time=1.0, mean_field=MeanField())
     with pytest.raises((TypeError, ValueError), match="noise=2"):

@@ -62,7 +62,12 @@ class OrnsteinUhlenbeck(eqx.Module):
         self.pinned = np.zeros((0, n)) if pinned is None else _validate.finite("pinned", pinned)
         if self.pinned.ndim != 2 or self.pinned.shape[1] != n:
             raise ValueError(f"pinned has shape {self.pinned.shape}: expected {('walls', n)}.")
-        self.drift_error = np.zeros((n, n)) if drift_error is None else np.asarray(drift_error)
+        self.drift_error = np.zeros((n, n))
+        if drift_error is not None:
+            # NaN: not known.
+            self.drift_error = np.asarray(_validate.reals("drift_error", drift_error))
+        if self.drift_error.shape != (n, n) or (self.drift_error < 0).any():
+            raise ValueError(f"drift_error={drift_error!r}: expected {(n, n)} numbers above 0.")
 
     def _free(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Orthonormal basis (columns) of the directions that move, and A and Sigma in it."""
