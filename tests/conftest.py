@@ -1,5 +1,7 @@
 """Settings of the whole session: run-time type checks, strict promotion of number types."""
 
+from pathlib import Path
+
 import hypothesis
 import jaxtyping
 import pytest
@@ -27,6 +29,16 @@ def pytest_configure(config):
     if cache is not None:
         jax.config.update("jax_compilation_cache_dir", str(cache.mkdir("compiled")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Mark as slow what ``nightly.txt`` names: cases whose kind has a cheaper one that stays."""
+    lines = (Path(__file__).parent / "nightly.txt").read_text(encoding="utf-8").splitlines()
+    named = {line for line in lines if line and not line.startswith("#")}
+    for item in items:
+        if item.nodeid in named:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,6 +10,9 @@ from sgdlimits import spectra
 from tests.helpers import z_limit
 from tests.spectra.cases import clear_signs, erf, labelled_mixture, signs, squares
 
+#: Sampled matrices are at one size, where tails that limits feel are not seen.
+pytestmark = pytest.mark.filterwarnings("ignore:.*of its scale only")
+
 DIM, RUNS = 300, 8
 #: As in ``test_sharp_eigenvalues``: outliers closer to others than this are not predicted sharply.
 APART = 4.0

@@ -1,0 +1,26 @@
+"""The list of tests that are left to the nightly run: all of them exist, and their kinds stay."""
+
+import ast
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def _names():
+    lines = (_FOLDER / "nightly.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_every_name_is_a_test_with_several_cases():
+    # A test without cases is marked where it stands.
+    for name in _names():
+        path, _, rest = name.partition("::")
+        function, bracket, _ = rest.partition("[")
+        tree = ast.parse((_FOLDER.parent / path).read_text(encoding="utf-8"))
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert function in defined, name
+        assert bracket, name
+
+
+def test_no_name_is_there_twice():
+    assert len(_names()) == len(set(_names()))
