@@ -325,7 +325,7 @@ _KINDS = [
     _Kind("sl.spectra.TestData(9, memory=@)", "memory", _POSITIVE),
     _Kind("sl.spectra.TrainingData(@)", "count", [*_optional(NO_INTEGER), *_below(1)]),
     _Kind("sl.spectra.TrainingData(memory=@)", "memory", _POSITIVE),
-    _Kind("sl.spectra.TrainingData(batch=@)", "batch", [*NO_INTEGER, *_below(1)]),
+    _Kind("sl.spectra.TrainingData(batch=@)", "batch", [*_optional(NO_INTEGER), *_below(1)]),
     _Kind("sl.spectra.Spectrum([(0, 0)], T, k=@)", "k", [*NO_INTEGER, *_below(1)]),
     _Kind("sl.spectra.Spectrum(@, T, k=1)", "blocks", "3 None [3] ['none'] [(0,)] object()".split()),
     _Kind("sl.spectra.Spectrum([(0, 0)], @, k=1)", "data", "3 None 'test' object()".split()),

@@ -68,6 +68,7 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
             is larger, finer ones are taken, or it is said with a warning. Default: a rule for the
             number of fields, and 1e-3. ``drift_error`` estimates what was reached.
         rule: how expectations are computed, instead.
+        rule_is_chosen: whether ``rule`` stays where it is not accurate enough; default: if given.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -100,8 +101,9 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
         ridge: float = 0.0,
         tolerance: float | None = None,
         rule: AbstractRule | None = None,
+        rule_is_chosen: bool | None = None,
     ):
-        self._choose(tolerance, rule)
+        self._choose(tolerance, rule, rule_is_chosen)
         if not isinstance(data, AbstractDataLaw):
             raise TypeError(f"data={data!r}: expected a GaussianMixture or a Teacher.")
         if not isinstance(network, Network):
@@ -134,10 +136,15 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
             check_rule(rule, fields, self.kinks)
         self.rule = self._default_rule(fields, tolerance) if rule is None else rule
 
-    def _choose(self, tolerance: float | None, rule: AbstractRule | None) -> None:
-        if tolerance is not None and rule is not None:
+    def _choose(
+        self, tolerance: float | None, rule: AbstractRule | None, chosen: bool | None
+    ) -> None:
+        if chosen is None:
+            chosen = rule is not None
+        chosen = _validate.boolean("rule_is_chosen", chosen)
+        if tolerance is not None and rule is not None and chosen:
             raise ValueError(f"tolerance={tolerance!r}: leave it out, or leave out rule={rule!r}.")
-        self.rule_is_chosen = rule is not None
+        self.rule_is_chosen = chosen
         self.tolerance = None if tolerance is None else _validate.positive("tolerance", tolerance)
 
     def _default_rule(self, fields: int, tolerance: float | None) -> AbstractRule:

@@ -35,7 +35,7 @@ def field_rules(model: MultiIndexModel, fields: int, rank: int) -> FieldRules:
     dim = rank if apart else rank + law.label_noises
     if dim == 0:
         return FieldRules((), apart)
-    chosen = own.finer() is None
+    chosen = model.rule_is_chosen
     if isinstance(own, QuasiMonteCarlo) and chosen:
         own = QuasiMonteCarlo(dim, own.log2_nodes, own.replicates, own.seed, split=False)
     fits = fields == rank == all_fields and getattr(own, "dim", dim) == dim

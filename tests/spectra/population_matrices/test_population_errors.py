@@ -211,5 +211,5 @@ def test_errors_are_honest_at_random_states(record_property):
             miss = np.abs(one.inner - other.inner).max()
             claim = np.hypot(one.inner_error.max(), other.inner_error.max())
             beyond.append(miss > 3 * claim)
-    record_property("beyond three errors", np.mean(beyond))
+    record_property("beyond three errors", float(np.mean(beyond)))
     assert np.mean(beyond) <= 0.1
