@@ -40,7 +40,11 @@ def _run(page: Path) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-_SLOW = ("docs/custom-models.md",)  # half a dozen audits
+#: Half a dozen audits; every engine on every model; laws and models of one's own. The nightly run.
+_SLOW = tuple(
+    f"docs/{name}.md"
+    for name in ("custom-models", "write-your-own-model", "choose-an-engine", "algorithms")
+)
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,7 @@ def snr_threshold(
             f"snr_threshold: {type(law).__name__} has no snr; use outlier_thresholds(...)."
         )
     sign = 1 if _validate.one_of("side", side, _SIDES) == "right" else -1
+    alpha = _validate.positive("alpha", alpha)
     ends = [_validate.positive("bracket", x) for x in _validate.listed("bracket", bracket)]
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise ValueError(f"bracket={bracket!r}: expected two snr, the smaller first.")
