@@ -30,7 +30,8 @@ def test_neither_can_a_statistic_or_a_dimension_of_a_class():
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_every_name_of_results_is_a_statistic_or_reserved(engine):
     model = sl.committee(2, 1, "erf")
-    ds = sl.simulate(model, engine=engine, dim=20, time=0.2, record=2, risk=True)
+    sgd = sl.OnlineSGD(step=0.5)
+    ds = sl.simulate(model, sgd, engine, dim=20, time=0.2, record=2, risk=True)
     own = {"v", "M", "Q", "q", "C", "L"}  # C, L: what the neurons of mean_field share
     assert {str(name) for name in ds.variables if not is_error(name)} <= own | set(RESERVED)
 

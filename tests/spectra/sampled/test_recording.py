@@ -63,7 +63,7 @@ def test_bad_settings_are_refused(as_users_run):
         spectra.Spectrum(["vv"], 100, k=2)
     with pytest.raises(ValueError, match="expected a list of blocks"):
         spectra.Spectrum([], spectra.TestData(10), k=2)
-    with pytest.raises(ValueError, match="kind='fisher'"):
+    with pytest.raises(ValueError, match="kinds: 'fisher'"):
         spectra.Spectrum(["vv"], spectra.TestData(10), k=2, kinds=["fisher"])
 
 

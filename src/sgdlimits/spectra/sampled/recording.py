@@ -50,7 +50,7 @@ class TestData(eqx.Module):
     def __check_init__(self) -> None:
         _validate.integer("count", self.count, 1)
         check_seed(self.seed)
-        _validate.positive("memory", self.memory)
+        _validate.nonnegative("memory", self.memory)
 
     def samples(self, snapshot: Snapshot) -> DrawnSamples:
         """The run's test set."""
@@ -77,7 +77,7 @@ class TrainingData(eqx.Module):
     def __check_init__(self) -> None:
         if self.count is not None:
             _validate.integer("count", self.count, 1)
-        _validate.positive("memory", self.memory)
+        _validate.nonnegative("memory", self.memory)
         if self.batch is not None:
             _validate.integer("batch", self.batch, 1)
 

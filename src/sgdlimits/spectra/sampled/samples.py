@@ -107,7 +107,7 @@ class DrawnSamples(AbstractSamples):
         self.batch = _validate.integer("batch", batch, 1)
         self.law = dynamic(model.data, self.dtype)
         size = 1.0 * self.count * self.dim * np.dtype(self.dtype).itemsize
-        self._keep = size <= _validate.positive("memory", memory)
+        self._keep = size <= _validate.nonnegative("memory", memory)
         self._kept: GivenSamples | None = None
         self._frame = model.frame(self.dim).astype(self.dtype)
 
