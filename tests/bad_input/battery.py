@@ -226,7 +226,7 @@ _KINDS = [
     _Kind("E.fixed_points(@)", "method", "3 'newton' None []".split()),
     _Kind("E.fixed_points(starts=@)", "starts", [*NO_INTEGER, *_below(1), "10**15"]),
     _Kind("E.fixed_points(seed=@)", "seed", [*NO_INTEGER, "-1"]),
-    _Kind("E.linearise(sl.SpikedStatistics(0.0, 1.0), tolerance=@)", "tolerance", _POSITIVE),
+    _Kind("E.linearise(sl.SpikedStatistics(0.0, 1.0), tolerance=@)", "tolerance", _optional(_POSITIVE)),
     _Kind("E.rescale(@)", "scaled", "'none' 3 None []".split()),
     _Kind("E.rescale('m', dim=@)", "dim", [*_optional(NO_INTEGER), *_below(1)]),
     _Kind("E.basin_probabilities(dim=20, runs=@)", "runs", [*NO_INTEGER, *_below(1), "10**12"]),
