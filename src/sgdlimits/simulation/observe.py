@@ -50,11 +50,14 @@ class Snapshot:
     memo: dict[Any, Any]
 
 
-#: Snapshot -> name: array (or labelled array), with the same names and shapes at every time.
+#: Snapshot -> name: array (or labelled array), with the same names and shapes at every time. One
+#: that has a method ``check(model, dim)`` is asked before the first step, and may raise.
 Observer = Callable[[Snapshot], Mapping[str, Any]]
 
 
-def check_observers(observe: object, engine: AbstractEngine, keeps: bool) -> tuple[Observer, ...]:
+def check_observers(
+    observe: object, engine: AbstractEngine, model: Model, dim: int, keeps: bool
+) -> tuple[Observer, ...]:
     """The observers as a tuple.
 
     Raises:
@@ -73,6 +76,9 @@ def check_observers(observe: object, engine: AbstractEngine, keeps: bool) -> tup
         raise ValueError(
             f"observe: engine={engine.name!r} has no real parameters; use engine='sgd'."
         )
+    for observer in observe:
+        if callable(own := getattr(observer, "check", None)):
+            own(model, dim)
     return tuple(observe)
 
 

@@ -196,7 +196,7 @@ def check(
     chosen = choose(engine, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field)
     algorithm, process = process.algorithm, chosen.view(process)
     dim = chosen.check(process, dim)
-    observers = check_observers(observe, chosen, keeps=keeps)
+    observers = check_observers(observe, chosen, process.model, dim, keeps=keeps)
     wants_risk = _wants_risk(process, risk)
     delta = process.delta(dim)
     check_records(_state_size(process, chosen), runs, Grid.records(time, delta, record))

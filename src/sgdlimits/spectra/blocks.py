@@ -109,6 +109,15 @@ def parse_block(model: MultiIndexModel, block: object) -> Block:
     )
 
 
+def block_shape(model: MultiIndexModel, block: Block, dim: int) -> tuple[int, int]:
+    """Rows and columns of the block at a dimension of the data."""
+    layer, weights = model.layer_size, model.width * dim
+    return {
+        "WW": (dim, dim), "vv": (layer, layer), "vW": (layer, dim), "W": (weights, weights),
+        "all": (layer + weights, layer + weights),
+    }[block.form]  # fmt: skip
+
+
 # -- one sample ------------------------------------------------------------------------------------
 
 

@@ -71,3 +71,19 @@ def test_blocks_of_several_sizes_are_refused_at_the_start():
     observer = spectra.Spectrum([(0, 0), "vv"], spectra.TestData(10), k=1)
     with pytest.raises(ValueError, match=r"blocks: their sizes are .*'vv': 4"):
         sl.simulate(sl.xor_gmm(snr=5.0), engine="sgd", dim=10, time=1.0, observe=[observer])
+
+
+@pytest.mark.parametrize(
+    ("blocks", "k", "message"),
+    [
+        ([(0, 1), (2, 2)], 11, "k=11: expected an integer that is between 1 and 10"),
+        (["vv"], 5, "k=5: expected an integer that is between 1 and 4"),
+        ([("v", 0)], 1, "vW1 is 4 by 10 and has no eigenvalues"),
+        ([(0, 4)], 1, "block=4: expected an integer that is between 0 and 3"),
+    ],
+)
+def test_what_the_model_has_not_is_refused_before_the_first_step(blocks, k, message, monkeypatch):
+    monkeypatch.setattr(spectra.TestData, "samples", lambda *_: pytest.fail("work was begun"))
+    watch = spectra.Spectrum(blocks, spectra.TestData(10), k=k)
+    with pytest.raises(ValueError, match=message):
+        sl.simulate(sl.xor_gmm(snr=5.0), engine="sgd", dim=10, time=1.0, observe=[watch])

@@ -9,12 +9,14 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate
+from sgdlimits.models.base import Model
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.simulation.observe import Snapshot
 from sgdlimits.spectra.blocks import (
     KINDS,
     Block,
     BlockLike,
+    block_shape,
     check_block_name,
     check_kind,
     check_multi_index,
@@ -156,9 +158,29 @@ class Spectrum(eqx.Module):
             raise TypeError(f"prefix={prefix!r}: expected text to put before names.")
         self.prefix = prefix
 
+    def check(self, model: Model, dim: int) -> None:
+        """Raise unless the model has these blocks, all of one size, and it is at least k."""
+        multi = check_multi_index(model)
+        blocks = [parse_block(multi, block) for block in self.blocks]
+        shapes = {block.name: block_shape(multi, block, dim) for block in blocks}
+        for name, (rows, columns) in shapes.items():
+            if rows != columns:
+                raise ValueError(
+                    f"blocks: {name} is {rows} by {columns} and has no eigenvalues; expected square "
+                    "blocks."
+                )
+        sizes = {name: rows for name, (rows, _) in shapes.items()}
+        if len(set(sizes.values())) != 1:
+            raise ValueError(
+                f"blocks: their sizes are {sizes}, and one Spectrum records blocks of one size; "
+                f"give each size its own, told apart by prefix."
+            )
+        _validate.integer("k", self.k, 1, next(iter(sizes.values())))
+
     def __call__(self, snapshot: Snapshot) -> dict[str, xr.DataArray]:
         """The arrays of one snapshot."""
         model = check_multi_index(snapshot.model)
+        self.check(model, snapshot.frame.shape[1])
         blocks = [parse_block(model, block) for block in self.blocks]
         key = (type(self.data).__name__, repr(self.data))
         if key not in snapshot.memo:
@@ -186,15 +208,7 @@ class Spectrum(eqx.Module):
         matrices: list[SampleMatrix],
         parameters: Parameters,
     ) -> None:
-        names = [block.name for block in blocks]
-        sizes = {name: m.shape[0] for name, m in zip(names, matrices, strict=True)}
-        size = matrices[0].shape[0]
-        if set(sizes.values()) != {size}:
-            raise ValueError(
-                f"blocks: their sizes are {sizes}, and one Spectrum records blocks of one size; "
-                f"give each size its own, told apart by prefix."
-            )
-        k = _validate.integer("k", self.k, 1, size)
+        names, size, k = [block.name for block in blocks], matrices[0].shape[0], self.k
         pairs = [top(matrix, k) for matrix in matrices]
         values, vectors = np.full((len(pairs), k), np.nan), np.full((len(pairs), k, size), np.nan)
         for row, pair in enumerate(pairs):
