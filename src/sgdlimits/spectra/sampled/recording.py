@@ -166,8 +166,8 @@ class Spectrum(eqx.Module):
         for name, (rows, columns) in shapes.items():
             if rows != columns:
                 raise ValueError(
-                    f"blocks: {name} is {rows} by {columns} and has no eigenvalues; expected square "
-                    "blocks."
+                    f"blocks: {name} is {rows} by {columns} and has no eigenvalues; expected "
+                    "square blocks."
                 )
         sizes = {name: rows for name, (rows, _) in shapes.items()}
         if len(set(sizes.values())) != 1:
