@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +176,41 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     again = sl.sweep(_arguments, grid, reduce=_last, out=tmp_path)
     assert {folder.name: folder.stat().st_mtime_ns for folder in tmp_path.iterdir()} == before
     xr.testing.assert_equal(sent, again)
+
+
+_CLIENT = """
+import sys
+from distributed import Client, LocalCluster
+import sgdlimits as sl
+from tests.simulation.test_sweep import GRID, _arguments, _slowly
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            sl.sweep(_arguments, GRID, reduce=_slowly, out=sys.argv[1], client=client)
+"""
+GRID = {"snr": [0.8 + 0.1 * i for i in range(12)]}
+
+
+@pytest.mark.slow
+def test_a_killed_client_loses_no_finished_point(tmp_path):
+    """The process that called is killed without farewell; the next call computes the rest."""
+    script, out = tmp_path / "client.py", tmp_path / "points"
+    script.write_text(_CLIENT, encoding="utf-8")
+    client = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(script), str(out)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    finished = lambda: {p.parent.name: p.stat().st_mtime_ns for p in out.glob("*/result.zarr")}  # noqa: E731
+    deadline = time.monotonic() + 240
+    while len(finished()) < 2:
+        assert client.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.kill()
+    client.wait()
+    time.sleep(5)  # workers notice that nobody is there and end
+    before = finished()
+    assert 2 <= len(before) < 12
+    again = sl.sweep(_arguments, GRID, reduce=_last, out=out)
+    assert before.items() <= finished().items()
+    xr.testing.assert_equal(again, sl.sweep(_arguments, GRID, reduce=_last))

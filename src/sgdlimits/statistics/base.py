@@ -35,6 +35,8 @@ def numeric(name: str) -> Callable[[Any], Array]:
     def convert(value: Any) -> Array:
         _x64.require()
         try:
+            if isinstance(value, str | bytes):  # NumPy would take it for the name of a type
+                raise TypeError
             array = jnp.asarray(value)
         except (TypeError, ValueError) as error:
             raise TypeError(f"{name}={value!r}: expected a number or an array of them.") from error
