@@ -82,9 +82,8 @@ class NearestLast(AbstractRule):
     ) -> Grid:
         """The last two axes, where the last two fields have these slopes in ``plane``."""
         if not kinks:
-            nothing = jnp.zeros(()), jnp.zeros(self.dim)
             for order in self.orders[-2:]:
-                grid = with_axis(grid, *nothing, order, ())
+                grid = with_axis(grid, jnp.zeros(()), jnp.zeros(self.dim), order, ())
             return grid
         centre = [centre_of(grid, m, row) for m, row in zip(mean, rows, strict=True)]
         steep = plane[:, 1] != 0
