@@ -68,6 +68,11 @@ class AbstractRule(eqx.Module):
         return False
 
     @property
+    def is_coarse(self) -> bool:
+        """Whether it is good to some four digits where there are kinks, at states of order one."""
+        return self.is_sampled
+
+    @property
     def follows_jumps(self) -> bool:
         """Whether nodes stay on their side of any jump of the integrand."""
         return False

@@ -252,6 +252,11 @@ class TruncatedGauss(AbstractRule):
         """Nodes a side of every coordinate."""
         return self.order if isinstance(self.order, tuple) else (self.order,) * self.dim
 
+    @property
+    def is_coarse(self) -> bool:
+        """From three axes on: kinks of fields cross where no axis is split."""
+        return self.dim > 2
+
     def nodes(
         self,
         mean: Float[Array, " dim"],

@@ -171,8 +171,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 it starts.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
-                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points; 1e-5 and 1e-7
-                if these cross jumps, or the drift is a Monte Carlo estimate.
+                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points, or over nodes
+                of three fields with kinks or more; 1e-5 and 1e-7 if nodes cross jumps, or the drift
+                is a Monte Carlo estimate.
 
         Returns:
             Statistics with a leading time axis, then the batch axes of ``u0``. NaN from the time

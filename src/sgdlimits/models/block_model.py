@@ -195,6 +195,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
         return self.base.drift_is_sampled
 
     @property
+    def drift_is_rough(self) -> bool:
+        """As the isotropic model."""
+        return self.base.drift_is_rough
+
+    @property
     def drift_is_smooth(self) -> bool:
         """As the isotropic model."""
         return self.base.drift_is_smooth

@@ -434,6 +434,13 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
         return self.rule.is_sampled and not all(self.data.noiseless)
 
     @property
+    def drift_is_rough(self) -> bool:
+        """Also by Gauss rules of few nodes on three axes or more, which kinks share."""
+        if all(self.data.noiseless):
+            return False
+        return self.rule.is_sampled or (bool(self.kinks) and self.rule.is_coarse)
+
+    @property
     def drift_is_smooth(self) -> bool:
         """Also where nodes move with jumps that differentiation does not see move."""
         return self.has_jacobian or self.rule.follows_jumps
