@@ -100,8 +100,8 @@ class NearestLast(AbstractRule):
         grid = appended(grid, *truncated_gauss(crossing, self.orders[-2]))
         y = grid[0][-1]
         at = [offset[i][..., None] + slope[i] * y for i in range(2)]
-        cuts = (jnp.clip(f(*at), -FAR, FAR) for f in (jnp.minimum, jnp.maximum))
-        return appended(grid, *_two_kinks(*cuts, self.orders[-1], self._between))
+        low, high = (jnp.clip(f(*at), -FAR, FAR) for f in (jnp.minimum, jnp.maximum))
+        return appended(grid, *_two_kinks(low, high, self.orders[-1], self._between))
 
 
 def _nearest_last(factor: Array) -> Array:
