@@ -205,6 +205,38 @@ def ode_batch(count: int = 200) -> tuple[str, str, str]:
     return name, "≤ 1", summary(values, 1 / count)
 
 
+def ode_against_chain() -> tuple[str, str, str]:
+    """What a user gets by default, both compiled already."""
+    model, runs = sl.xor_gmm(snr=ODE_SNR, ridge=RIDGE, width=WIDTH), 200
+    start = _start()
+
+    def run(engine: str, runs: int) -> Callable[[], object]:
+        return lambda: (
+            sl.simulate(
+                model,
+                engine=engine,
+                dim=100,
+                time=ODE_TIME,
+                runs=runs,
+                initial=start,
+                progress=False,
+            ).v
+        )
+
+    values = ratios(run("ode", 1), run("chain", runs), rounds=3)
+    name = f"default ODE over {runs} runs of the chain at d = 100, XOR width 4, t = 50"
+    return name, "≤ 1", summary(values)
+
+
+def drift_call() -> tuple[str, str, str]:
+    """One call of ``drift`` from Python, its check of the error included."""
+    dynamics = sl.effective_dynamics(sl.xor_gmm(snr=ODE_SNR, ridge=RIDGE, width=WIDTH))
+    start = _start()
+    dynamics.drift(start)
+    best = min(seconds(lambda: dynamics.drift(start).v) for _ in range(20))
+    return "`drift` of XOR width 4, one state, best of 20", "≤ 5 ms", f"{1e3 * best:.2f} ms"
+
+
 def cost_against_width() -> tuple[str, str, str]:
     """Exponent between widths with the same rule (8 scrambles of 2^9 Sobol points)."""
     widths, times = (2, 4, 8, 16, 32, 64), []
@@ -242,6 +274,8 @@ BENCHMARKS = (
     lambda: sgd_against_torch(5000),
     ode_against_scipy,
     ode_batch,
+    ode_against_chain,
+    drift_call,
     cost_against_width,
 )
 

@@ -98,3 +98,14 @@ def test_a_long_time_at_a_stable_point_is_integrated_on():
     assert np.isnan(ds["diverged"]).all()
     np.testing.assert_allclose(np.abs(ds["m"][:, 1:]), 0.5**0.5, atol=1e-7)
     np.testing.assert_allclose(ds["r2"][:, 1:], 1.0, atol=1e-7)
+
+
+def test_tolerances_follow_what_drifts_are_known_to():
+    def of(model):
+        return default_tolerances(sl.Process(model, sl.OnlineSGD()))
+
+    smooth, four_digits, rough = (1e-9, 1e-11), (1e-6, 1e-8), (1e-5, 1e-7)
+    assert of(sl.binary_gmm()) == of(sl.k_gmm(3)) == of(sl.SpikedTensor()) == smooth
+    assert of(sl.committee(2, 1, "relu")) == of(sl.xor_gmm(snr=np.inf)) == smooth
+    assert of(sl.xor_gmm()) == four_digits
+    assert of(sl.xor_gmm(width=6)) == rough

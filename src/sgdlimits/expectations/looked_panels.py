@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from sgdlimits.expectations.rules import AbstractRule, Look, Nodes
+from sgdlimits.expectations.abstract_rule import AbstractRule, Look, Nodes
 
 RANGE = 8.5  # standard deviations; beyond lies 2e-17 of the normal law
 _CELLS = 32

@@ -7,9 +7,7 @@ although ReLU is none.
 """
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,113 +16,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _resources, _validate
+from sgdlimits.expectations.abstract_rule import AbstractRule, Nodes
+from sgdlimits.expectations.gauss_axes import empty_grid, flat, kink_edges, with_axis
+from sgdlimits.expectations.nearest_last import NearestLast
 from sgdlimits.expectations.sobol import sobol_normals, sobol_points
-from sgdlimits.expectations.truncated_gauss import truncated_gauss
 
 _WIDTHS = (2.0, 1.6, 1.4)  # of one, two, more heavy entries
 _MOST_HEAVY = 4
 _MOST_SPLIT = 5  # dimensions in which Sobol points are split at kinks
-_Z_MAX = 8.0  # a kink further out than this carries a weight below rounding
 
-
-#: Values (components, nodes) of an integrand at nodes (dim, nodes).
-Look = Callable[[Array], Array]
 
 _MOST_GRID, _MOST_GRID_DIM, _MOST_ORDER = 10**8, 26, 1000  # of Gauss nodes
-
-
-class Nodes(NamedTuple):
-    """Standard normal nodes and weights; the first axis are replicates of one rule.
-
-    Each replicate's weights sum to one (exactly, or to the rule's error); replicates are
-    independent, so that their spread estimates the error of their mean. Nodes are the last axis,
-    along which a processor works on several at once.
-    """
-
-    z: Float[Array, "replicates dim nodes"]
-    weight: Float[Array, "replicates nodes"]
-
-    @property
-    def together(self) -> tuple[Float[Array, "dim all"], Float[Array, " all"]]:
-        """(z, weight) of all replicates as one rule."""
-        z = jnp.swapaxes(self.z, 0, 1).reshape(self.z.shape[1], -1)
-        return z, self.weight.ravel() / len(self.weight)
-
-
-class AbstractRule(eqx.Module):
-    """Reference points, and the map from them to nodes."""
-
-    @property
-    @abstractmethod
-    def count(self) -> int:
-        """Number of nodes."""
-
-    @abstractmethod
-    def nodes(
-        self,
-        mean: Float[Array, " dim"],
-        factor: Float[Array, "dim dim"],
-        kinks: tuple[float, ...],
-    ) -> Nodes:
-        """Nodes for the law of s = mean + factor z with F kinked at s_i in ``kinks``."""
-
-    def nodes_of(
-        self,
-        mean: Float[Array, " dim"],
-        factor: Float[Array, "dim dim"],
-        kinks: tuple[float, ...],
-        look: Look,
-    ) -> Nodes:
-        """Nodes for an integrand that may be looked at; default: ``nodes``, which do not look."""
-        return self.nodes(mean, factor, kinks)
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether derivatives of an expectation see the kinks."""
-        return True
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether its points are random, and errors fall slowly with their number."""
-        return False
-
-    @property
-    def follows_jumps(self) -> bool:
-        """Whether nodes stay on their side of any jump of the integrand."""
-        return False
-
-    def coarser(self) -> "AbstractRule | None":
-        """A rule whose distance from this one estimates its error; None: replicates do that."""
-        return None
-
-    def half(self) -> "AbstractRule | None":
-        """One with half of the nodes an axis, whose distance shows how fast rules converge."""
-        return None
-
-    @property
-    def has_error_estimate(self) -> bool:
-        """Whether there is a coarser rule, or several replicates."""
-        return self.coarser() is not None
-
-    def coarser_rules(self) -> "tuple[AbstractRule, ...]":
-        """Rules whose distances from this one tell the error of anything it computes."""
-        coarser, half = self.coarser(), self.half()
-        if coarser is None:
-            return ()
-        return (coarser,) if half is None else (coarser, half)
-
-    @property
-    def steps_from_half(self) -> int:
-        """How often ``coarser`` leads to ``half``."""
-        return 1
-
-    def cheaper(self, error: float) -> "AbstractRule":
-        """One with fewer nodes that was measured to reach this error, or the rule itself."""
-        return self
-
-    def finer(self) -> "AbstractRule | None":
-        """What to take where this rule is not accurate enough; None: no more."""
-        return None
 
 
 class QuasiMonteCarlo(AbstractRule):
@@ -286,7 +188,7 @@ def _between_kinks(
 ) -> tuple[Array, Array]:
     """One coordinate: node and weight of uniform points, interval by interval between the kinks."""
     pieces = 2 ** int(np.ceil(np.log2(len(kinks) + 1)))  # dyadic; surplus pieces share the last
-    edges = _edges(centre, scale, kinks)
+    edges = kink_edges(centre, scale, kinks)
     # Values of the normal law at the edges, from both tails so that neither loses digits.
     lower = [jnp.zeros_like(centre), *[jax.scipy.special.ndtr(e) for e in edges]]
     upper = [jnp.ones_like(centre), *[jax.scipy.special.ndtr(-e) for e in edges]]
@@ -350,6 +252,11 @@ class TruncatedGauss(AbstractRule):
         """Nodes a side of every coordinate."""
         return self.order if isinstance(self.order, tuple) else (self.order,) * self.dim
 
+    @property
+    def is_coarse(self) -> bool:
+        """From three axes on: kinks of fields cross where no axis is split."""
+        return self.dim > 2
+
     def nodes(
         self,
         mean: Float[Array, " dim"],
@@ -359,19 +266,11 @@ class TruncatedGauss(AbstractRule):
         """Nodes of the tensor product."""
         if len(kinks) > 1:
             raise ValueError(f"kinks={kinks!r}: TruncatedGauss takes one; use QuasiMonteCarlo.")
-        columns: list[Array] = []
-        weight = jnp.ones(())
+        grid = empty_grid()
         for j, order in enumerate(self.orders):
-            centre = mean[j] + sum(factor[j, k] * columns[k] for k in range(j))
-            centre = jnp.broadcast_to(centre, weight.shape)
-            if kinks:
-                z, share = truncated_gauss(_edges(centre, factor[j, j], kinks)[0], order)
-            else:
-                z, share = (jnp.broadcast_to(x, (*centre.shape, x.size)) for x in _hermite(order))
-            columns = [*(jnp.broadcast_to(c[..., None], z.shape) for c in columns), z]
-            weight = weight[..., None] * share
-        z = jnp.stack([column.ravel() for column in columns])
-        return Nodes(z[None], weight.reshape(1, -1))
+            grid = with_axis(grid, mean[j], factor[j], order, kinks)
+        z, weight = flat(grid)
+        return Nodes(z[None], weight[None])
 
     def coarser(self) -> "TruncatedGauss | None":
         """One node a side less; None if there is only one."""
@@ -390,24 +289,13 @@ class TruncatedGauss(AbstractRule):
         """By the coordinate with the most nodes."""
         return max(self.orders) // 2
 
+    def turned(self) -> NearestLast | None:
+        """The two fields that are nearest to parallel last; none for one field."""
+        return NearestLast(self.orders) if self.dim > 1 else None
+
     def finer(self) -> "AbstractRule | None":
         """Sobol points, which are right at any norm, if slowly."""
         return QuasiMonteCarlo(self.dim, _FINER_LOG2[0], split=False)
-
-
-def _hermite(order: int) -> tuple[Array, Array]:
-    z, weight = np.polynomial.hermite_e.hermegauss(2 * order)
-    return jnp.asarray(z), jnp.asarray(weight / weight.sum())
-
-
-def _edges(centre: Array, scale: Array, kinks: tuple[float, ...]) -> list[Array]:
-    """Kinks of one coordinate in units of its standard normal, kept within |z| <= 8."""
-    positive = scale > 0
-    safe = jnp.where(positive, scale, 1.0)
-    return [
-        jnp.clip(jnp.where(positive, (kink - centre) / safe, _Z_MAX), -_Z_MAX, _Z_MAX)
-        for kink in sorted(kinks)
-    ]
 
 
 #: By dimension and nodes a side (of every coordinate, or one by one): largest error of a drift that

@@ -146,9 +146,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         if is_traced(u):  # inside jit or vmap there are no values to check
             return _over_batch(dynamic(self.process), method, u, arguments, checked=False)[0]
         self.process.check_state(u)
-        process, checked = self.process, not adequate.is_exact(self.process)
+        process = self.process
         while True:
-            value, errors = _over_batch(dynamic(process), method, u, arguments, checked)
+            value, errors = _over_batch(dynamic(process), method, u, arguments, checked=True)
             finer = adequate.after(process, errors)
             if finer is None:
                 return value
@@ -171,8 +171,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 it starts.
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
-                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points; 1e-5 and 1e-7
-                if these cross jumps, or the drift is a Monte Carlo estimate.
+                1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points, or over nodes
+                of three fields with kinks or more; 1e-5 and 1e-7 if nodes cross jumps, or the drift
+                is a Monte Carlo estimate.
 
         Returns:
             Statistics with a leading time axis, then the batch axes of ``u0``. NaN from the time
@@ -338,6 +339,8 @@ def _over_batch(
     function = lambda u: method(process, u, *arguments)  # noqa: E731
     for _ in u.batch_shape:
         function = jax.vmap(function)
+    # Asked here, where it is answered once for all calls.
+    checked = checked and not adequate.is_exact(process)
     return function(u), adequate.errors_of(process, u) if checked else {}
 
 

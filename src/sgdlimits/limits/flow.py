@@ -36,7 +36,7 @@ _SMALLEST_STEP = 1e-13  # a solution that needs less than this is blowing up
 def default_tolerances(process: Process) -> tuple[float, float]:
     """Relative and absolute tolerance that the accuracy of the drift deserves."""
     rough = process.model.moments_are_estimates or not process.drift_is_smooth
-    return _ROUGH if rough else _SAMPLED if process.drift_is_sampled else _SMOOTH
+    return _ROUGH if rough else _SAMPLED if process.drift_is_rough else _SMOOTH
 
 
 def check_times(times: Sequence[float] | np.ndarray) -> np.ndarray:

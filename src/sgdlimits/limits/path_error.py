@@ -13,7 +13,8 @@ That is an estimate, as good as the deviations are, and first order: where a pat
 that its error is no longer small, it says so by being large.
 
 D and Dh are taken at a few knots of the path, close where it moves fast; between them the equation
-is solved as if they were constant, which no stiffness can upset.
+is solved as if they were constant, which no stiffness can upset. Dh is that of quicker expectations
+where there are any: what carries an error need not be better known than the error.
 """
 
 import equinox as eqx
@@ -30,6 +31,7 @@ _KNOTS = 25
 _UNIFORM, _GEOMETRIC = 256, 64  # times among which knots are chosen
 _FIRST = 1e-6  # of the horizon
 _TERMS = 14  # of an exponential series at norm 1/2
+_QUICK = 2e-2  # error of drifts that slopes are taken of
 _STEP = 1e-7  # of finite differences
 _CROSSING = 1e-2  # of those that must average over nodes that cross kinks
 
@@ -54,14 +56,16 @@ def path_errors(
     Raises:
         ValueError: if the rule for the drift's expectations has no error estimate.
     """
-    process = dynamic(process)
+    # Where derivatives are differences across jumps, fewer nodes would be noise.
+    quick = process.accurate_to(_QUICK) if process.has_jacobian else process
+    process, quick = dynamic(process), dynamic(quick)
     _, chosen, place = np.unique(paths[0], axis=0, return_index=True, return_inverse=True)
-    each = [_along(process, moments, paths[:, i], times) for i in chosen]
+    each = [_along(process, quick, moments, paths[:, i], times) for i in chosen]
     return np.stack(each, axis=1)[:, place.ravel()]
 
 
 def _along(
-    process: Process, moments: np.ndarray, path: np.ndarray, times: np.ndarray
+    process: Process, quick: Process, moments: np.ndarray, path: np.ndarray, times: np.ndarray
 ) -> np.ndarray:
     """Of one path, which is known at the moments."""
     errors = np.full((len(times), path.shape[1]), np.nan)
@@ -71,7 +75,9 @@ def _along(
         return errors
     knots = _knots(moments[:last], path[:last])
     t, y = moments[knots], path[knots]
-    slopes, deviations = (np.asarray(x) for x in _at_knots(process, jnp.asarray(t), jnp.asarray(y)))
+    slopes, deviations = (
+        np.asarray(x) for x in _at_knots(process, quick, jnp.asarray(t), jnp.asarray(y))
+    )
     size = np.sqrt(carried_squares(t, slopes, deviations))
     within = times <= t[-1]
     for i in range(path.shape[1]):
@@ -127,11 +133,11 @@ def _exponentials(matrices: np.ndarray) -> np.ndarray:
 
 @eqx.filter_jit
 def _at_knots(
-    process: Process, times: Float[Array, " knots"], path: Float[Array, "knots n"]
+    process: Process, quick: Process, times: Float[Array, " knots"], path: Float[Array, "knots n"]
 ) -> tuple[Float[Array, "knots n n"], Float[Array, "knots estimates n"]]:
     """Dh and the deviations."""
     template, n = process.template, path.shape[1]
-    exact = process.has_jacobian
+    exact = quick.has_jacobian
 
     def deviations(at: tuple[Array, Array]) -> Array:
         each = process.drift_deviations(template.with_vector(at[1]), at[0])
@@ -139,7 +145,7 @@ def _at_knots(
         return each.vector
 
     def field(at: tuple[Array, Array]) -> Array:
-        return drift_vector(process, at[1], at[0])
+        return drift_vector(quick, at[1], at[0])
 
     base = jax.vmap(lambda y: process.interior(template.with_vector(y)).vector)(path)
     length = (_STEP if exact else _CROSSING) * jnp.maximum(1.0, jnp.max(jnp.abs(path), axis=1))

@@ -206,6 +206,11 @@ class AbstractModel(eqx.Module, Generic[S]):
         return False
 
     @property
+    def drift_is_rough(self) -> bool:
+        """Whether drifts, smooth as they are, are known to a few digits; default: if sampled."""
+        return self.drift_is_sampled
+
+    @property
     def drift_is_smooth(self) -> bool:
         """Whether drifts are smooth in the state to rounding; default: if they have a Jacobian."""
         return self.has_jacobian

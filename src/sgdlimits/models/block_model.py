@@ -32,7 +32,7 @@ from sgdlimits.models.class_nodes import Affine, ClassNodes, field_factors, node
 from sgdlimits.models.expectation_scales import in_scales
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.multi_index import MultiIndexModel
-from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations
+from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations, wedges
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Parameters, Statistics
@@ -193,6 +193,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
     def drift_is_sampled(self) -> bool:
         """As the isotropic model."""
         return self.base.drift_is_sampled
+
+    @property
+    def drift_is_rough(self) -> bool:
+        """As the isotropic model."""
+        return self.base.drift_is_rough
 
     @property
     def drift_is_smooth(self) -> bool:
@@ -381,7 +386,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
             return in_scales(deviations, self._scales(u, self.expectations(u)))
         near = self._estimates(u, coarser)
         size = self._scales(u, near.mean())
-        return in_scales(left_over(near, self._estimates(u, half), size), size)
+        parts = [
+            left_over(near, self._estimates(u, half), size),
+            wedges(near, lambda rule: self._estimates(u, rule), coarser, u.Q),
+        ]
+        return in_scales(jax.tree.map(lambda *x: jnp.concatenate(x), *parts), size)
 
     def _scales(self, u: BlockStatistics, e: Expectations) -> Expectations:
         """As for isotropic inputs, with the largest variances of fields in any class."""

@@ -269,6 +269,11 @@ class Committee(MultiIndexModel):
         return self.rule.is_sampled and not self.pair.exact
 
     @property
+    def drift_is_rough(self) -> bool:
+        """Where it is sampled: the rule is for noise terms alone."""
+        return self.drift_is_sampled
+
+    @property
     def differentiates_nodes(self) -> bool:
         """Without formula or kinks."""
         return not self.kinks and not self.pair.exact

@@ -40,7 +40,7 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.found_jumps import Jumps, found_jumps
 from sgdlimits.models.network import Loss, Network
 from sgdlimits.models.row_model import AbstractNetworkModel
-from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations
+from sgdlimits.models.rule_errors import Coarser, left_over, rule_deviations, wedges
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.models.zero_noise import Points, walls
 from sgdlimits.provenance import left_out
@@ -207,9 +207,11 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
         """With the rules that come before this one."""
         if all(self.data.noiseless):
             return Coarser()
-        rules = Coarser(self.rule.coarser_rules(), self.rule.steps_from_half)
-        if not rules.others:
+        coarser, turned = self.rule.coarser_rules(), self.rule.turned()
+        if not coarser:
             return None
+        same = () if turned is None else (turned,)
+        rules = Coarser(coarser, self.rule.steps_from_half, same)
         return rules.map(lambda rule: eqx.tree_at(lambda model: model.rule, self, rule))
 
     @property
@@ -352,7 +354,11 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
             return super().relative_errors(u)
         near = self._estimates(u, coarser)
         size = scales(self, u, near.mean())
-        return in_scales(left_over(near, self._estimates(u, half), size), size)
+        parts = [
+            left_over(near, self._estimates(u, half), size),
+            wedges(near, lambda rule: self._estimates(u, rule), coarser, u.Q),
+        ]
+        return in_scales(jax.tree.map(lambda *x: jnp.concatenate(x), *parts), size)
 
     def _estimates(self, u: Statistics, rule: AbstractRule | None = None) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
@@ -426,6 +432,13 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
     def drift_is_sampled(self) -> bool:
         """By the rule, where there is noise."""
         return self.rule.is_sampled and not all(self.data.noiseless)
+
+    @property
+    def drift_is_rough(self) -> bool:
+        """Also by Gauss rules of few nodes on three axes or more, which kinks share."""
+        if all(self.data.noiseless):
+            return False
+        return self.rule.is_sampled or (bool(self.kinks) and self.rule.is_coarse)
 
     @property
     def drift_is_smooth(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, Protocol, Self, TypeVar, runtime_checkab
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from sgdlimits.expectations.rules import AbstractRule
 
@@ -14,6 +14,7 @@ V = TypeVar("V")
 
 _ROUNDING = 1e-11  # of the expectations themselves
 _MOST = 30.0  # times the last distance
+_NEAR = 0.8  # cosine of the angle between neurons
 
 
 @runtime_checkable
@@ -40,7 +41,8 @@ def rule_deviations(
 ) -> E:
     """Deviations whose squares add up to that of the error, along the leading axis.
 
-    Distances to a coarser rule and, where it has one, to its half; or deviations of replicates.
+    Distances to a coarser rule and, where it has them, to its half and to one that goes through the
+    fields in another order; or deviations of replicates.
 
     Args:
         estimates: by any rule, replicates along a leading axis.
@@ -67,6 +69,9 @@ def rule_deviations(
             jax.tree.map(lambda *x: _summed(rule.steps_from_half, *x), near, fine, at_half),
             left_over(fine, at_half, size(fine.mean())),
         ]
+    turned = rule.turned()
+    if turned is not None:
+        parts.append(jax.tree.map(jnp.subtract, fine, estimates(turned)))
     return jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
 
 
@@ -92,26 +97,57 @@ def left_over(fine: E, half: E, size: E) -> E:
     return jax.tree.map(_left_over, fine, half, size)
 
 
+def wedges(
+    fine: E,
+    estimates: Callable[[AbstractRule], E],
+    rule: AbstractRule,
+    Q: Float[Array, "*blocks width width"],
+) -> E:
+    """Distance to the rule that goes through fields in another order; 0 unless two are near.
+
+    Only there do coarser rules miss what the rule itself misses.
+    """
+    turned = rule.turned()
+    if turned is None:
+        return jax.tree.map(jnp.zeros_like, fine)
+    norm = jnp.sqrt(jnp.diagonal(Q, axis1=-2, axis2=-1))
+    cosine = jnp.abs(Q) / jnp.maximum(norm[..., None] * norm[..., None, :], 1e-300)
+    near = jnp.max(jnp.triu(cosine, 1)) > _NEAR
+    return jax.lax.cond(
+        near,
+        lambda: jax.tree.map(jnp.subtract, fine, estimates(turned)),
+        lambda: jax.tree.map(jnp.zeros_like, fine),
+    )
+
+
 class Coarser(NamedTuple, Generic[T]):
     """What is the same but for coarser expectations, the nearest first: none if all is exact.
 
-    ``steps``: how often the way to the first of them leads to the second.
+    ``steps``: how often the way to the first of them leads to the second. ``turned``: one as fine,
+    that goes through fields in another order; none or one.
     """
 
     others: tuple[T, ...] = ()
     steps: int = 1
+    turned: tuple[T, ...] = ()
 
     def map(self, function: Callable[[T], V]) -> "Coarser[V]":
         """Of something else."""
-        return Coarser(tuple(function(other) for other in self.others), self.steps)
+        others, turned = (tuple(function(x) for x in part) for part in (self.others, self.turned))
+        return Coarser(others, self.steps, turned)
 
     def deviations(self: "Coarser[Array]", fine: Array) -> list[Array]:
         """Of an array, from the same by coarser expectations; squares add up to the error's."""
+        turned = [fine - other for other in self.turned]
         if len(self.others) < 2:
-            return [fine - near for near in self.others]
+            return [*(fine - near for near in self.others), *turned]
         near, half = self.others
         scale = jnp.max(jnp.abs(fine), initial=0.0)
-        return [_summed(self.steps, fine - near, fine, half), _left_over(fine, half, scale)]
+        return [
+            _summed(self.steps, fine - near, fine, half),
+            _left_over(fine, half, scale),
+            *turned,
+        ]
 
 
 def _left_over(fine: Array, half: Array, scale: Array) -> Array:

@@ -92,6 +92,11 @@ class PlainStates(eqx.Module):
         return self.model.drift_is_sampled
 
     @property
+    def drift_is_rough(self) -> bool:
+        """Whether drifts, smooth as they are, are known to a few digits only."""
+        return self.model.drift_is_rough
+
+    @property
     def drift_is_smooth(self) -> bool:
         """Whether drifts are smooth in the state to rounding."""
         return self.model.drift_is_smooth

@@ -299,6 +299,11 @@ class Process(eqx.Module, Generic[S]):
         return self.kernel.drift_is_sampled
 
     @property
+    def drift_is_rough(self) -> bool:
+        """Whether drifts, smooth as they are, are known to a few digits only."""
+        return self.kernel.drift_is_rough
+
+    @property
     def drift_is_smooth(self) -> bool:
         """Whether drifts are smooth in the state to rounding."""
         return self.kernel.drift_is_smooth

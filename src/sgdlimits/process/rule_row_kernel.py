@@ -476,6 +476,11 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         return self._by_nodes or self.model.drift_is_sampled
 
     @property
+    def drift_is_rough(self) -> bool:
+        """As the model's, and where the rule looks at samples."""
+        return self._by_nodes or self.model.drift_is_rough
+
+    @property
     def drift_is_smooth(self) -> bool:
         """As far as it has a derivative."""
         return self.has_jacobian if self._by_nodes else self.model.drift_is_smooth
