@@ -31,3 +31,20 @@ __all__ = [
     "sign",
     "weight_decay",
 ]
+
+#: For configuration files.
+BY_NAME = {
+    rule.__name__: rule
+    for rule in (
+        adagrad_norm,
+        alternate,
+        average,
+        clip,
+        momentum,
+        noise,
+        normalise,
+        repeat,
+        sign,
+        weight_decay,
+    )
+}

@@ -51,7 +51,7 @@ class DecayingMomentum(AbstractRule):
 
     def __check_init__(self) -> None:
         if callable(self.decay):
-            check_schedule(self.decay)
+            check_schedule(self.decay, "decay")
         else:
             _validate.nonnegative("decay", self.decay)
         _validate.boolean("nesterov", self.nesterov)
