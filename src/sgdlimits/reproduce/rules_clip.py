@@ -9,9 +9,9 @@ because the mean of a clipped e times its normal part is D times the mean slope 
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,8 +38,14 @@ _SIGMA2 = _SCALE**2 * (1 - 2 * _HEAVY) ** -1.5  # of the heavy noise that has a 
 _THRESHOLDS = (0.05, 0.2, 0.5, 1.0, 2.0, 8.0)
 
 
-def _label(f, z, scale, power):
-    return f + scale * z * jnp.exp(power * z * z / 2)
+class _Heavy(eqx.Module):
+    """f + scale z exp(power z²/2)."""
+
+    scale: float
+    power: float
+
+    def __call__(self, f, z):
+        return f + self.scale * z * jnp.exp(self.power * z * z / 2)
 
 
 def _linear(v, s):
@@ -47,9 +53,8 @@ def _linear(v, s):
 
 
 def _model(scale: float, power: float) -> MultiIndexModel:
-    label = partial(_label, scale=scale, power=power)
     return MultiIndexModel(
-        data=Teacher(label, gram=((1.0,),)), network=Network(_linear, width=1, layer=0),
+        data=Teacher(_Heavy(scale, power), gram=((1.0,),)), network=Network(_linear, width=1, layer=0),
         loss=squared,
     )  # fmt: skip
 

@@ -6,9 +6,11 @@ from sgdlimits.algorithms.rules.average import average
 from sgdlimits.algorithms.rules.base import AbstractRule, At, Memory, Scalar
 from sgdlimits.algorithms.rules.chain import chain
 from sgdlimits.algorithms.rules.clip import clip, normalise
+from sgdlimits.algorithms.rules.line_search import line_search
 from sgdlimits.algorithms.rules.momentum import momentum
 from sgdlimits.algorithms.rules.noise import noise
 from sgdlimits.algorithms.rules.plain import Plain
+from sgdlimits.algorithms.rules.polyak import polyak
 from sgdlimits.algorithms.rules.repeat import repeat
 from sgdlimits.algorithms.rules.sign import sign
 from sgdlimits.algorithms.rules.weight_decay import weight_decay
@@ -24,9 +26,11 @@ __all__ = [
     "average",
     "chain",
     "clip",
+    "line_search",
     "momentum",
     "noise",
     "normalise",
+    "polyak",
     "repeat",
     "sign",
     "weight_decay",
@@ -40,9 +44,11 @@ BY_NAME = {
         alternate,
         average,
         clip,
+        line_search,
         momentum,
         noise,
         normalise,
+        polyak,
         repeat,
         sign,
         weight_decay,

@@ -1,7 +1,7 @@
 """An average of the parameters, beside them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -31,6 +31,8 @@ class average(AbstractRule):
     rate: float | Callable[[Any], Any] = eqx.field(
         converter=lambda rate: rate if callable(rate) else _validate.as_float(rate)
     )
+
+    leaves_steps: ClassVar = True
 
     def __check_init__(self) -> None:
         if callable(self.rate):
