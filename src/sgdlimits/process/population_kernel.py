@@ -109,5 +109,9 @@ class PopulationKernel(RuleRowKernel[S]):
         share = self._share(u, time)
         return jnp.sqrt(share) * super().diffusion_factor(u, share * step, time)
 
+    def one_step_moments(self, u: Any, step: Any, dim: Array, time: Any) -> tuple[Array, Array]:
+        """Of a step as long as it is at ``u``."""
+        return super().one_step_moments(u, self._share(u, time) * step, dim, time)
+
     def _times(self, share: Array, value: Any) -> Any:
         return jax.tree.map(lambda x: share * x, value)

@@ -94,7 +94,7 @@ def _matrix(work: Workspace, name: str, rule: Any, engine: Any = "chain", **chan
 def _paths(work: Workspace, axis: Axes) -> list[Check]:
     checks, stretched = [], 1 - _BETA
     kinds = [(name, rule, 1.0, colour) for name, (rule, colour) in _RULES.items()]
-    kinds.append((rf"momentum, step $\times(1-\beta)$", _RULES["momentum"][0], stretched, "fourth"))
+    kinds.append((r"momentum, step $\times(1-\beta)$", _RULES["momentum"][0], stretched, "fourth"))
     for name, rule, share, colour in kinds:
         key, end = f"paths-{colour}", work.size(3.0, 3.0, 0.2) * share
         chain = _matrix(work, f"{key}-chain", rule, step=share * _STEP, time=end)
@@ -114,8 +114,8 @@ def _paths(work: Workspace, axis: Axes) -> list[Check]:
         ))  # fmt: skip
         if share < 1:
             plain = work.simulate(
-                f"{key}-plain", SpikedTensor(2, _SNR), OnlineSGD(_STEP), "ode", dim=50,
-                time=end / stretched, record=41, initial=SpikedStatistics(0.4, 1.0),
+                f"{key}-plain", SpikedTensor(2, _SNR), OnlineSGD(_STEP), "ode",
+                dim=chain.attrs["dim"], time=end / stretched, record=41, initial=SpikedStatistics(0.4, 1.0),
             )  # fmt: skip
             gap = float(np.abs(plain["m"].values[0] - ode["m"].values[0]).max())
             checks.append(equal("momentum at step (1 - beta) c is plain SGD at c, all times",
@@ -141,7 +141,7 @@ def _fixed_points(work: Workspace, axis: Axes) -> list[Check]:
                 error, bias=0.02 + 10 / chain.attrs["dim"], why_bias="(what is left at t, 10/d)",
             ))  # fmt: skip
         found = effective_dynamics(SpikedTensor(2, _SNR), OnlineSGD(_STEP, rule=rule))
-        best = max(float(x.statistics.m) for x in found.fixed_points() if x.stable)
+        best = max(float(x.statistics.m) for x in found.fixed_points(starts=48) if x.stable)
         checks.append(equal(f"m of the stable fixed point, {name}", "derived", _rest(name, _SNR),
                             best, 1e-6))  # fmt: skip
     axis.plot(snrs, snrs**0.5, ":", color=COLOURS["theory"], label=r"population: $\sqrt{\lambda}$")
@@ -160,7 +160,7 @@ def _thresholds(work: Workspace, axis: Axes) -> list[Check]:
                         color=COLOURS[colour], label=name if order == 2 else None)  # fmt: skip
     axis.set_xlabel(r"step $c$")
     axis.set_ylabel(r"$\lambda_c$")
-    axis.set_title("solid: $k=2$, dashed: $k=3$")
+    axis.set_title("$k=2$; dashed: 3")
     axis.legend(fontsize=6)
     checks = [equal("lambda_c of unit gradients, k = 2, c = 1", "derived", 8 ** (-1 / 3),
                     _threshold("unit gradients", 2, 1.0), 1e-4)]  # fmt: skip
@@ -169,7 +169,7 @@ def _thresholds(work: Workspace, axis: Axes) -> list[Check]:
         for ratio in (0.97, 1.03):
             limit = effective_dynamics(SpikedTensor(order, ratio * edge),
                                        OnlineSGD(1.0, rule=rules.normalise()))  # fmt: skip
-            some = any(float(x.statistics.m) > 0.1 for x in limit.fixed_points())
+            some = any(float(x.statistics.m) > 0.1 for x in limit.fixed_points(starts=48))
             checks.append(holds(f"unit gradients, k = {order}, at {ratio:g} lambda_c", "derived",
                                 some == (ratio > 1), "a spike is found" if some else "no spike",
                                 exact=True))  # fmt: skip
@@ -184,7 +184,7 @@ def _finite(work: Workspace, axis: Axes) -> list[Check]:
         found = []
         for dim in dims:
             chain = _matrix(work, f"finite-{colour}-{dim}", rule, dim=dim, record=2,
-                            runs=work.size(400, 2000, 4))  # fmt: skip
+                            runs=work.size(128, 2000, 4))  # fmt: skip
             last = np.abs(chain["m"].values[:, -1])
             found.append((last.mean(), last.std(ddof=1)))
         mean, spread = np.array(found).T
@@ -196,6 +196,8 @@ def _finite(work: Workspace, axis: Axes) -> list[Check]:
         checks.append(holds(f"{name}: |m| at rest nears the limit with d", "–", gaps[-1] < gaps[0],
                             f"off by {gaps[0]:.2g} at d = {dims[0]}, {gaps[-1]:.2g} at "
                             f"{dims[-1]}"))  # fmt: skip
+    axis.set_xticks(dims, [str(dim) for dim in dims])
+    axis.minorticks_off()
     axis.set_xlabel(r"$d$")
     axis.set_ylabel(r"$|m|$ at rest, mean ± s.d.")
     axis.set_title("dotted: limits")
