@@ -36,6 +36,11 @@ _RULES = {
 }
 
 
+def _simulated(work: Workspace) -> dict[str, Any]:
+    """The rules, of which the tiny form simulates one."""
+    return _RULES if work.form != "tiny" else {"plain": _RULES["plain"]}
+
+
 def spiked(work: Workspace) -> tuple[Figure, list[Check]]:
     """Spiked matrices above, a single-index model below."""
     figure, axes = new_figure(2, 3, width=PAGE, height=4.6)
@@ -93,8 +98,9 @@ def _matrix(work: Workspace, name: str, rule: Any, engine: Any = "chain", **chan
 
 def _paths(work: Workspace, axis: Axes) -> list[Check]:
     checks, stretched = [], 1 - _BETA
-    kinds = [(name, rule, 1.0, colour) for name, (rule, colour) in _RULES.items()]
-    kinds.append((r"momentum, step $\times(1-\beta)$", _RULES["momentum"][0], stretched, "fourth"))
+    kinds = [(name, rule, 1.0, colour) for name, (rule, colour) in _simulated(work).items()]
+    shorter = (r"momentum, step $\times(1-\beta)$", _RULES["momentum"][0], stretched, "fourth")
+    kinds += work.size([shorter], [shorter], [])
     for name, rule, share, colour in kinds:
         key, end = f"paths-{colour}", work.size(3.0, 3.0, 0.2) * share
         chain = _matrix(work, f"{key}-chain", rule, step=share * _STEP, time=end)
@@ -131,7 +137,7 @@ def _fixed_points(work: Workspace, axis: Axes) -> list[Check]:
     checks, snrs = [], np.linspace(0.2, 4, 200)
     for name, (rule, colour) in _RULES.items():
         axis.plot(snrs, [_rest(name, snr) for snr in snrs], color=COLOURS[colour], label=name)
-        for snr in work.size((1.6, 3.0), (1.6, 2.5, 3.0), (3.0,)):
+        for snr in work.size((1.6, 3.0), (1.6, 2.5, 3.0), ()):
             chain = _matrix(work, f"rest-{colour}-{snr:g}", rule, snr=snr, record=2)
             last = chain["m"].values[:, -1]
             mean, error = float(last.mean()), float(last.std(ddof=1) / len(last) ** 0.5)
@@ -140,6 +146,8 @@ def _fixed_points(work: Workspace, axis: Axes) -> list[Check]:
                 f"m at rest, {name}, lambda = {snr:g}", "fixed point", _rest(name, snr), mean,
                 error, bias=0.02 + 10 / chain.attrs["dim"], why_bias="(what is left at t, 10/d)",
             ))  # fmt: skip
+        if name not in _simulated(work):
+            continue
         found = effective_dynamics(SpikedTensor(2, _SNR), OnlineSGD(_STEP, rule=rule))
         best = max(float(x.statistics.m) for x in found.fixed_points(starts=48) if x.stable)
         checks.append(equal(f"m of the stable fixed point, {name}", "derived", _rest(name, _SNR),
@@ -179,7 +187,7 @@ def _thresholds(work: Workspace, axis: Axes) -> list[Check]:
 def _finite(work: Workspace, axis: Axes) -> list[Check]:
     checks = []
     dims = work.size((20, 60, 200, 600), (20, 60, 200, 600, 2000), (20, 50))
-    for name in ("plain", "unit gradients"):
+    for name in work.size(("plain", "unit gradients"), ("plain", "unit gradients"), ("plain",)):
         rule, colour = _RULES[name]
         found = []
         for dim in dims:
@@ -215,7 +223,7 @@ def _floors(work: Workspace, axis: Axes) -> list[Check]:
         edge = 2 * (1 - _BETA) if name == "momentum" else 2
         kept = steps if name == "unit gradients" else steps[steps < edge]
         axis.loglog(kept, [_floor(name, c) for c in kept], color=COLOURS[colour], label=name)
-        for step in work.size((0.3, 1.0), (0.3, 1.0), (1.0,)):
+        for step in work.size((0.3, 1.0), (0.3, 1.0), ()):
             sgd, dim = OnlineSGD(step, rule=rule), work.size(400, 2000, 40)
             chain = work.simulate(
                 f"floor-{colour}-{step:g}", model, sgd, "chain", dim=dim, record=21,
@@ -243,7 +251,7 @@ def _floors(work: Workspace, axis: Axes) -> list[Check]:
 
 def _learning(work: Workspace, axis: Axes) -> list[Check]:
     model, checks = committee(1, 1, "erf", noise=0.1), []
-    for name, (rule, colour) in _RULES.items():
+    for name, (rule, colour) in _simulated(work).items():
         options: dict[str, Any] = {
             "dim": work.size(400, 2000, 40), "time": work.size(8.0, 8.0, 0.5), "record": 41,
             "initial": Statistics(jnp.zeros(0), [[0.1]], [[1.0]]),

@@ -1,6 +1,7 @@
 """Update rules: what a step does with the gradients of a batch."""
 
 from sgdlimits.algorithms.rules.adagrad_norm import adagrad_norm
+from sgdlimits.algorithms.rules.adjusted_momentum import adjusted_momentum
 from sgdlimits.algorithms.rules.alternate import alternate
 from sgdlimits.algorithms.rules.average import average
 from sgdlimits.algorithms.rules.base import AbstractRule, At, Memory, Scalar
@@ -22,6 +23,7 @@ __all__ = [
     "Plain",
     "Scalar",
     "adagrad_norm",
+    "adjusted_momentum",
     "alternate",
     "average",
     "chain",
@@ -41,6 +43,7 @@ BY_NAME = {
     rule.__name__: rule
     for rule in (
         adagrad_norm,
+        adjusted_momentum,
         alternate,
         average,
         clip,
