@@ -623,8 +623,8 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         if self.by_samples or rule.scalars or rule.alternates or self.algorithm.spherical:
             beside = "spherical=True, " if self.algorithm.spherical else ""
             raise ValueError(
-                f"{beside}rule={rule!r}: moments of one step at finite dim are known for rules that "
-                "are linear in memory and the mean gradient, without spherical; those of many "
+                f"{beside}rule={rule!r}: moments of one step at finite dim are known for rules "
+                "that are linear in memory and the mean gradient, without spherical; those of many "
                 "steps of engine='chain' are exact."
             )
 

@@ -4,8 +4,8 @@ With D = |w - w*|² and a batch of B isotropic samples, exactly at every d,
 
     E D' / D = 1 - 2 step/d + (step/d)² (1 + (d + 1)/B),
 
-so that SGD contracts up to step = 2 B d/(B + d + 1), which is 2 B until B is of order d, and at best
-by B/(B + d + 1) a step: B = d + 1 is where larger batches stop to save steps.
+so that SGD contracts up to step = 2 B d/(B + d + 1), which is 2 B until B is of order d, and at
+best by B/(B + d + 1) a step: B = d + 1 is where larger batches stop to save steps.
 """
 
 from typing import Any
@@ -87,7 +87,7 @@ def _rates(axis: Axes, found: dict, dim: int) -> list[Check]:
             axis.plot([step / edge] * 2, [scale * low, scale * high], color=COLOURS[colour], lw=4,
                       alpha=0.35)  # fmt: skip
             checks.append(against_simulation(
-                f"E D after {_STEPS_A_RUN} steps, B = {batch}, {step / edge:.1f} of the stable step",
+                f"E D after {_STEPS_A_RUN} steps, B = {batch}, {step / edge:.1f} of stable",
                 "exact", float(_factor(step, batch, dim) ** _STEPS_A_RUN), mean, error,
             ))  # fmt: skip
     axis.axhline(0.0, color=COLOURS["flow"], lw=0.7)
@@ -106,7 +106,7 @@ def _edges(axis: Axes, found: dict, dim: int) -> list[Check]:
     for batch in sorted({batch for batch, _ in found}):
         low, high, *_ = _edge(found, batch, dim)
         axis.plot([batch] * 2, [low, high], color=COLOURS["simulation"], lw=4, alpha=0.4,
-                  label="chain, ±4 s.e." if batch == min(b for b, _ in found) else None)  # fmt: skip
+                  label="chain, ±4 s.e." if (batch == min(found)[0]) else None)  # fmt: skip
     axis.set_xlabel("batch $B$")
     axis.set_ylabel(r"$\gamma_c$")
     axis.set_ylim(1, 5 * dim)

@@ -54,7 +54,8 @@ def _linear(v, s):
 
 def _model(scale: float, power: float) -> MultiIndexModel:
     return MultiIndexModel(
-        data=Teacher(_Heavy(scale, power), gram=((1.0,),)), network=Network(_linear, width=1, layer=0),
+        data=Teacher(_Heavy(scale, power), gram=((1.0,),)),
+        network=Network(_linear, width=1, layer=0),
         loss=squared,
     )  # fmt: skip
 

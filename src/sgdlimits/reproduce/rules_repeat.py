@@ -4,9 +4,9 @@ ReLU student, teacher He_3/sqrt(6), correlation loss, unit rows, step 0.5 (the s
 al. 2024, with one gradient ahead of itself). Plain SGD does not learn it: y has no part along f.
 
 Alternating: the second layer starts every step at nothing (a ridge that takes it all away) and
-first learns v = rate y relu(s) from the sample, so that the first layer sees -v y = -rate y² relu(s)
-with the same sample, and y² f has a part along f. Near m = 0, with kappa = step * rate and samples
-per dimension for time, m grows at the rate
+first learns v = rate y relu(s) from the sample, so that the first layer then sees the loss
+-rate y² relu(s)², and y² f has a part along f. Near m = 0, with kappa = step * rate and samples per
+dimension for time, m grows at the rate
 
     kappa (E[y² f²]/2 - E[y²]/2) - kappa² E[y⁴]/4 = 3 kappa - 23.25 kappa².
 """

@@ -121,7 +121,8 @@ def _paths(work: Workspace, axis: Axes) -> list[Check]:
         if share < 1:
             plain = work.simulate(
                 f"{key}-plain", SpikedTensor(2, _SNR), OnlineSGD(_STEP), "ode",
-                dim=chain.attrs["dim"], time=end / stretched, record=41, initial=SpikedStatistics(0.4, 1.0),
+                dim=chain.attrs["dim"], time=end / stretched, record=41,
+                initial=SpikedStatistics(0.4, 1.0),
             )  # fmt: skip
             gap = float(np.abs(plain["m"].values[0] - ode["m"].values[0]).max())
             checks.append(equal("momentum at step (1 - beta) c is plain SGD at c, all times",

@@ -18,7 +18,7 @@ def _coefficient(value: Any) -> Any:
 
 
 class adjusted_momentum(AbstractRule):
-    """V' = (1 - decay delta) V + delta gradient, theta' = theta - delta (direct gradient + pull V').
+    """V' = (1 - decay delta) V + delta gradient, theta' = theta - delta (direct gradient + pull V')
 
     Dimension-adjusted momentum: ``decay`` = c/(s + t) forgets over a time that grows with the time
     passed, ``pull`` weighs the velocity, ``direct`` the gradient beside it (Ferbach et al. 2025,
