@@ -23,7 +23,8 @@ class adjusted_momentum(AbstractRule):
     Dimension-adjusted momentum, with g the gradient: ``decay`` = c/(s + t) forgets over a time that
     grows with the time passed, ``pull`` weighs the velocity, ``direct`` the gradient beside it
     (Ferbach et al. 2025, whose y, gamma_2 and gamma_3 are V/delta, delta direct and delta² pull).
-    With ``decay`` alone, ``direct`` 0 and ``pull`` 1 it is ``momentum(decay=...)``. No step forgets more than all of V.
+    With ``decay`` alone, ``direct`` 0 and ``pull`` 1 it is ``momentum(decay=...)``. No step forgets
+    more than all of V.
     Exact in the chain, asymptotic in the limits, in which V moves as fast as theta.
 
     Args:
