@@ -33,8 +33,6 @@ def test_the_mean_of_a_step_is_iterated():
 
 
 def test_what_it_cannot_do_is_said_before_work():
-    with pytest.raises(TypeError, match="per_step=3: expected True or False"):
-        sl.engines.ODE(per_step=3)
     with pytest.raises(ValueError, match="moments of one step at finite dim"):
         _distances(sl.engines.ODE(per_step=True), rule=sl.rules.normalise())
     with pytest.raises(ValueError, match="spherical=True, batch=80"):

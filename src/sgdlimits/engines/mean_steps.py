@@ -27,7 +27,7 @@ def mean_steps(problem: Problem, errors: bool) -> RunLane:
     ) -> Iterator[Record]:
         y, diverged = start.vector, np.full(len(start.vector), np.nan)
         for index in range(1, len(grid.times)):
-            first, last = int(grid.steps[index - 1]), int(grid.steps[index])
+            first, last = (jnp.asarray(int(step)) for step in grid.steps[index - 1 : index + 1])
             y = _advance(dynamic(process), y, jnp.asarray(float(problem.dim)), first, last)
             bad = ~np.isfinite(np.asarray(y)).all(-1) & np.isnan(diverged)
             diverged = np.where(bad, grid.times[index], diverged)
