@@ -231,6 +231,12 @@ _SPIKED = sl.SpikedTensor(snr=2.0)
          "no formula for its least risk; give least="),
         (lambda: sl.critical_step(_MODEL, sl.OnlineSGD(rule=_R.line_search())), "its own step"),
         (lambda: _run("mean_field", _R.line_search()), "carry nothing along; use engine='ode'"),
+        (lambda: sl.effective_dynamics(
+            _SPIKED, sl.OnlineSGD(rule=_R.momentum(decay=lambda t: 1 / (1 + t)))).fixed_points(),
+         r"rule=DecayingMomentum.*fixed_points is for drifts that do not change with time"),
+        (lambda: sl.critical_step(
+            _MODEL, sl.OnlineSGD(rule=_R.chain(_R.adjusted_momentum(lambda t: 1 / (1 + t))))),
+         "rule=adjusted_momentum.*a step that changes has no critical value"),
         (lambda: _R.average(lambda t: -1.0), "rate=<function"),
         (lambda: _R.momentum(decay=lambda t: t - 1), "decay=<function"),
         (lambda: _run(sl.engines.ODE(per_step=True), _R.clip(1.0)), "moments of one step"),

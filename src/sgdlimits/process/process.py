@@ -134,7 +134,15 @@ class Process(eqx.Module, Generic[S]):
     @property
     def autonomous(self) -> bool:
         """Whether the drift does not depend on time."""
-        return self.algorithm.constant
+        return self.algorithm.constant and self.algorithm.rule.constant
+
+    @property
+    def changing(self) -> str:
+        """What of the algorithm depends on time, for messages."""
+        algorithm = self.algorithm
+        if algorithm.constant:
+            return f"rule={algorithm.rule!r}"
+        return f"schedule={algorithm.schedule!r}"
 
     # -- real vectors --------------------------------------------------------------------------
 

@@ -50,6 +50,11 @@ class adjusted_momentum(AbstractRule):
                 _validate.nonnegative(name, value)
 
     @property
+    def constant(self) -> bool:
+        """Unless a coefficient is a function of time."""
+        return not any(callable(x) for x in (self.decay, self.direct, self.pull))
+
+    @property
     def memory(self) -> tuple[Memory, ...]:
         """V."""
         return (Memory("velocity", copies=False, meaning="the velocity of momentum"),)

@@ -41,6 +41,11 @@ class average(AbstractRule):
             _validate.nonnegative("rate", self.rate)
 
     @property
+    def constant(self) -> bool:
+        """Unless the rate is a function of time."""
+        return not callable(self.rate)
+
+    @property
     def memory(self) -> tuple[Memory, ...]:
         """A."""
         return (Memory("average", copies=True, meaning="the average of the parameters"),)

@@ -108,6 +108,11 @@ class AbstractRule(eqx.Module):
         )
 
     @property
+    def constant(self) -> bool:
+        """Whether it does the same at all times."""
+        return True
+
+    @property
     def kind(self) -> str:
         """What a kernel must do for it: "simple", "population", or "any" thing else."""
         return "population" if self.asks_population else "simple" if self.simple else "any"

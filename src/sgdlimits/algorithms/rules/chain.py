@@ -102,6 +102,11 @@ class Chain(AbstractRule):
         return any(rule.by_coordinate for rule in self.rules)
 
     @property
+    def constant(self) -> bool:
+        """Whether all are."""
+        return all(rule.constant for rule in self.rules)
+
+    @property
     def asks_population(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether one does."""
         return any(rule.asks_population for rule in self.rules)

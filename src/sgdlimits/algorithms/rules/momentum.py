@@ -57,6 +57,11 @@ class DecayingMomentum(AbstractRule):
         _validate.boolean("nesterov", self.nesterov)
 
     @property
+    def constant(self) -> bool:
+        """Unless the decay is a function of time."""
+        return not callable(self.decay)
+
+    @property
     def memory(self) -> tuple[Memory, ...]:
         """V."""
         return (_VELOCITY,)
