@@ -20,6 +20,16 @@ def _process(rule, **options):
     return sl.Process(_MODEL, sl.OnlineSGD(0.5, batch=_BATCH, rule=rule, **options))
 
 
+@eqx.filter_jit
+def _drift(process, u):
+    return process.drift(u)
+
+
+@eqx.filter_jit
+def _mean(process, dim):
+    return process.one_step_moments(_STATE, dim).mean
+
+
 @pytest.mark.parametrize(
     ("rule", "step"),
     [
@@ -34,15 +44,15 @@ def test_limit_real_step_and_chain_take_the_step_that_is_known_by_hand(rule, ste
     process, plain = _process(rule), sl.Process(_MODEL, sl.OnlineSGD(step, batch=_BATCH))
     u = process.begin(_STATE)
     # Of the clock of step 0.5.
-    drift = process.base(process.drift(u)).vector
+    drift = process.base(_drift(dynamic(process), u)).vector
     np.testing.assert_allclose(
-        drift, step / 0.5 * plain.drift(_STATE).vector, rtol=1e-9, atol=1e-12
+        drift, step / 0.5 * _drift(dynamic(plain), _STATE).vector, rtol=1e-9, atol=1e-12
     )
     dim = 40
     frame = process.frame(dim)
     state = process.lift(jax.random.key(0), u, frame)
     drawn = process.draw(jax.random.key(1), frame, float)
-    after = process.step_on(state, frame, drawn, 0.0)
+    after = eqx.filter_jit(process.step_on)(state, frame, drawn, jnp.zeros(()))
     W, x, y = np.asarray(state.R[0]), np.asarray(drawn.x), np.asarray(drawn.label)
     gradient = ((x @ W.T - y) * x).mean(0)
     np.testing.assert_allclose(after.R[0], W - step / dim * gradient, rtol=1e-9)
@@ -68,10 +78,10 @@ def test_line_search_is_greedy_best_and_its_mean_step_is_the_chains():
 
     def z(step):
         plain = sl.Process(_MODEL, sl.OnlineSGD(step, batch=_BATCH))
-        mean = plain.one_step_moments(_STATE, jnp.asarray(1.0 * dim)).mean
+        mean = _mean(dynamic(plain), jnp.asarray(1.0 * dim))
         return np.abs((moved.mean(0) - np.asarray(mean)) / error).max()
 
     assert z(_BEST) < 4.5
     assert z(1.1 * _BEST) > 6  # the control
-    ours = process.one_step_moments(_STATE, jnp.asarray(1.0 * dim)).mean
+    ours = _mean(dynamic(process), jnp.asarray(1.0 * dim))
     assert np.abs((moved.mean(0) - np.asarray(ours)) / error).max() < 4.5

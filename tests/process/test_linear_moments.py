@@ -17,6 +17,15 @@ _OVERLAPS = sl.Statistics(jnp.zeros(0), [[0.3], [-0.2]], [[1.0, 0.2], [0.2, 0.8]
 _SPIKED, _SPIKED_AT = sl.SpikedTensor(3, 2.0, 0.2), SpikedStatistics(0.6, 0.7)
 
 
+@eqx.filter_jit
+def _compiled(process, u):
+    return process.one_step_moments(u, _DIM)
+
+
+def _moments(process, u):
+    return _compiled(dynamic(process), u)
+
+
 @pytest.mark.parametrize(
     ("model", "u"), [(_NETWORK, _OVERLAPS), (_SPIKED, _SPIKED_AT)], ids=["network", "spiked"]
 )
@@ -24,8 +33,8 @@ _SPIKED, _SPIKED_AT = sl.SpikedTensor(3, 2.0, 0.2), SpikedStatistics(0.6, 0.7)
 def test_parameters_that_move_as_without_the_rule_have_its_moments(model, u, rule):
     plain, ruled = (sl.Process(model, sl.OnlineSGD(0.7, batch=3, rule=x)) for x in (None, rule))
     begun = ruled.begin(u)
-    expected = plain.one_step_moments(u, _DIM).mean
-    found = begun.with_vector(ruled.one_step_moments(begun, _DIM).mean)
+    expected = _moments(plain, u).mean
+    found = begun.with_vector(_moments(ruled, begun).mean)
     np.testing.assert_allclose(ruled.base(found).vector, expected, rtol=1e-9, atol=1e-13)
 
 
@@ -64,7 +73,7 @@ def test_moments_are_those_of_many_exact_steps(model, start, rule, batch):
     moved = np.asarray(after - u.vector)
 
     def z(process):
-        found = process.one_step_moments(u, _DIM)
+        found = _moments(process, u)
         error = moved.std(0, ddof=1) / len(moved) ** 0.5 + 1e-15
         return np.abs((moved.mean(0) - np.asarray(found.mean)) / error).max(), found.covariance
 
