@@ -201,8 +201,9 @@ def _finite(work: Workspace, axis: Axes) -> list[Check]:
                           lw=0)  # fmt: skip
         axis.semilogx(dims, mean, "o-", ms=2.5, color=COLOURS[colour], label=f"{name}, chain")
         axis.axhline(_rest(name, _SNR), ls=":", color=COLOURS[colour])
-        checks.append(holds(f"{name}: |m| at rest spreads less with d", "–", spread[-1] < spread[0],
-                            f"{spread[0]:.2g} at d = {dims[0]}, {spread[-1]:.2g} at {dims[-1]}"))  # fmt: skip
+        shown = f"{spread[0]:.2g} at d = {dims[0]}, {spread[-1]:.2g} at {dims[-1]}"
+        narrower = spread[-1] < spread[0]
+        checks.append(holds(f"{name}: |m| at rest spreads less with d", "–", narrower, shown))
         checks.append(against_simulation(
             f"{name}: |m| at rest, d = {dims[-1]}", "limit", _rest(name, _SNR), mean[-1],
             spread[-1] / chain.sizes["run"] ** 0.5, bias=10 / dims[-1], why_bias="(10/d)",
