@@ -107,6 +107,7 @@ def _at_rest(work: Workspace, axis: Axes) -> list[Check]:
     axis.set_xlabel(r"rate $a$")
     axis.set_ylabel(r"$|A-w_\star|^2\,/\,|W-w_\star|^2$ at rest")
     axis.legend()
+    chain = _run(work, f"rest-{rates[-1]:g}", rates[-1], at_teacher)  # kept from above
     last = distance(chain).values[:, -1]
     checks.append(against_simulation(
         "|W - w*|² at rest", "step σ²/(2 - step)", _FLOOR, float(last.mean()),

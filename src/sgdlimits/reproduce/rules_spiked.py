@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.optimize import brentq
 
 from sgdlimits.algorithms import rules
 from sgdlimits.algorithms.online_sgd import OnlineSGD
@@ -79,7 +78,8 @@ def _floor(name: str, step: float) -> float:
     if name != "unit gradients":
         step = _effective(name, step)
         return step / (2 - step)
-    return brentq(lambda D: D / (D + 1) ** 0.5 - step * (np.pi / 8) ** 0.5, 0, 1e6)
+    square = step**2 * np.pi / 8  # D²/(D + 1) at rest
+    return (square + (square**2 + 4 * square) ** 0.5) / 2
 
 
 # -- spiked matrices -------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def _finite(work: Workspace, axis: Axes) -> list[Check]:
         checks.append(holds(f"{name}: |m| at rest spreads less with d", "–", narrower, shown))
         checks.append(against_simulation(
             f"{name}: |m| at rest, d = {dims[-1]}", "limit", _rest(name, _SNR), mean[-1],
-            spread[-1] / chain.sizes["run"] ** 0.5, bias=10 / dims[-1], why_bias="(10/d)",
+            spread[-1] / work.size(128, 2000, 4) ** 0.5, bias=10 / dims[-1], why_bias="(10/d)",
         ))  # fmt: skip
     axis.set_xticks(dims, [str(dim) for dim in dims])
     axis.minorticks_off()
