@@ -111,7 +111,7 @@ def test_schedules_are_tables():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('rule = "adam"', "algorithm.rule.type='adam': expected one of adagrad_norm, alternate"),
+        ('rule = "adam"', "algorithm.rule.type='adam': expected one of adagrad_norm, adjusted"),
         ("rule = 3", "algorithm.rule=3: expected a name, or a table with type"),
         ("rule = {threshold = 1.0}", "algorithm.rule.type=None: expected one of"),
         ('rule = {type = "clip", c = 1.0}',
