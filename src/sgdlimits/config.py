@@ -19,7 +19,8 @@ def read(path: str | Path) -> dict[str, Any]:
 
     The file has the scalar arguments of ``simulate`` at top level, a table ``model`` with ``type``
     and the model's arguments, and optionally tables ``algorithm`` and ``initial``. ``engine`` is a
-    name, or a table with ``type`` and the engine's options.
+    name, or a table with ``type`` and the engine's options. In ``algorithm``, ``rule`` and
+    ``schedule`` are names, or tables with ``type`` and arguments; a list of rules is a chain.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -54,13 +55,39 @@ def parse(table: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{key}={table[key]!r}: expected a table [{key}].")
     arguments = {key: table[key] for key in _KEYS if key in table}
     arguments["model"] = _build_one_of("model", MODELS, table["model"])
-    arguments["sgd"] = _build("algorithm", OnlineSGD, table.get("algorithm", {}))
+    arguments["sgd"] = _build("algorithm", OnlineSGD, _algorithm(table.get("algorithm", {})))
     if isinstance(table.get("engine"), Mapping):
         arguments["engine"] = _build_one_of("engine", ENGINES, table["engine"])
     if "initial" in table:
         statistics = arguments["model"].statistics_class
         arguments["initial"] = _build("initial", statistics, table["initial"])
     return arguments
+
+
+def _algorithm(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """With rule and schedule built."""
+    from sgdlimits.algorithms import rules, schedules
+
+    found = dict(fields)
+    if "rule" in found:
+        given = found["rule"]
+        each = [
+            _named("algorithm.rule", rules.BY_NAME, one)
+            for one in (given if isinstance(given, list) else [given])
+        ]
+        found["rule"] = rules.chain(*each)
+    if "schedule" in found:
+        found["schedule"] = _named("algorithm.schedule", schedules.BY_NAME, found["schedule"])
+    return found
+
+
+def _named(name: str, kinds: Mapping[str, Callable[..., Any]], given: Any) -> Any:
+    """From a name, or a table with ``type``."""
+    if isinstance(given, str):
+        given = {"type": given}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{name}={given!r}: expected a name, or a table with type.")
+    return _build_one_of(name, kinds, given)
 
 
 def _build_one_of(

@@ -63,6 +63,12 @@ def _decaying(state, gradient, noise):
     return {"W": state["W"] - _DELTA * V, "velocity": V}
 
 
+def _adjusted(state, gradient, noise):
+    G = gradient(state["W"])
+    V = state["velocity"] * (1 - 1.5 * _DELTA) + _DELTA * G
+    return {"W": _sgd(state["W"], 0.6 * G + 2.5 * V), "velocity": V}
+
+
 def _averaged(state, gradient, noise):
     W, A = state["W"], state["average"]
     return {"W": _sgd(W, gradient(W)), "average": A + 0.9 * _DELTA * (W - A)}
@@ -97,6 +103,7 @@ RULES = {
     "nesterov": (_R.momentum(beta=0.8, nesterov=True), _nesterov),
     "decay": (_R.momentum(decay=1.5), _decaying),
     "decay-in-time": (_R.momentum(decay=lambda t: 1.5 + 0.0 * t), _decaying),
+    "adjusted": (_R.adjusted_momentum(lambda t: 1.8 - t, 0.6, lambda t: 2.5 + 0.0 * t), _adjusted),
     "average": (_R.average(0.9), _averaged),
     "weight-decay": (_R.weight_decay(0.5), _memoryless(lambda W, g, z: g(W) + 0.5 * W)),
     "clip": (_R.clip(0.2), _memoryless(lambda W, g, z: g(W, gain=_clip))),
@@ -107,6 +114,7 @@ RULES = {
     "sign": (_R.sign(), _memoryless(lambda W, g, z: np.sign(g(W)))),
     "private": (_R.chain(_R.clip(0.2), _R.noise(0.3), _R.momentum(beta=0.8), _R.weight_decay(0.5)),
                 _private),
+    "mean-so-far": (_R.average(lambda t: 0.9 + 0.0 * t), _averaged),
     "decay-inside": (_R.chain(_R.weight_decay(0.5), _R.momentum(beta=0.8)), _decay_inside),
 }  # fmt: skip
 
@@ -214,7 +222,24 @@ _SPIKED = sl.SpikedTensor(snr=2.0)
         (lambda: sl.audit(_MODEL, sl.OnlineSGD(rule=_R.clip(1.0))), "the audit takes steps apart"),
         (lambda: sl.effective_dynamics(_MODEL, sl.OnlineSGD(rule=_R.clip(1.0))).one_step_moments(
             sl.Statistics(jnp.zeros(0), [[0.1], [0.2]], jnp.eye(2)), 50),
-         "moments of one step at finite dim are not known"),
+         "moments of one step at finite dim are known for rules that are linear"),
+        (lambda: _R.chain(_R.line_search(), _R.momentum(beta=0.5)), "there may be average alone"),
+        (lambda: _R.chain(_R.line_search(), _R.polyak()), "there may be average alone"),
+        (lambda: _R.line_search(0.0), "largest=0.0: expected a number above 0"),
+        (lambda: _R.polyak(scale=-1.0), "scale=-1.0"),
+        (lambda: sl.Process(sl.binary_gmm(snr=2.0), sl.OnlineSGD(rule=_R.polyak())),
+         "no formula for its least risk; give least="),
+        (lambda: sl.critical_step(_MODEL, sl.OnlineSGD(rule=_R.line_search())), "its own step"),
+        (lambda: _run("mean_field", _R.line_search()), "carry nothing along; use engine='ode'"),
+        (lambda: sl.effective_dynamics(
+            _SPIKED, sl.OnlineSGD(rule=_R.momentum(decay=lambda t: 1 / (1 + t)))).fixed_points(),
+         r"rule=DecayingMomentum.*fixed_points is for drifts that do not change with time"),
+        (lambda: sl.critical_step(
+            _MODEL, sl.OnlineSGD(rule=_R.chain(_R.adjusted_momentum(lambda t: 1 / (1 + t))))),
+         "rule=adjusted_momentum.*a step that changes has no critical value"),
+        (lambda: _R.average(lambda t: -1.0), "rate=<function"),
+        (lambda: _R.momentum(decay=lambda t: t - 1), "decay=<function"),
+        (lambda: _run(sl.engines.ODE(per_step=True), _R.clip(1.0)), "moments of one step"),
     ],
 )  # fmt: skip
 def test_what_has_no_meaning_is_refused_by_name(make, match):

@@ -155,24 +155,30 @@ def from_optax(schedule: Callable[[Any], Any], duration: float) -> FromOptax:
     return FromOptax(schedule, _validate.positive("duration", duration))
 
 
-def check_schedule(schedule: Any) -> None:
+def check_schedule(schedule: Any, name: str = "schedule") -> None:
     """Raise unless ``schedule`` maps a time to one finite factor that is not negative.
 
     Raises:
-        TypeError, ValueError: naming ``schedule``.
+        TypeError, ValueError: naming the argument.
     """
     if not callable(schedule):
         hint = "; for a constant factor change step" if isinstance(schedule, int | float) else ""
-        raise TypeError(f"schedule={schedule!r}: expected a function t -> factor{hint}.")
+        raise TypeError(f"{name}={schedule!r}: expected a function t -> factor{hint}.")
     try:
         shape = jax.eval_shape(schedule, jax.ShapeDtypeStruct((), float)).shape
         first = float(jnp.asarray(schedule(jnp.zeros(()))))
     except Exception as error:
         raise ValueError(
-            f"schedule={schedule!r}: failed at t = 0 (it must be traceable by JAX): {error}"
+            f"{name}={schedule!r}: failed at t = 0 (it must be traceable by JAX): {error}"
         ) from error
     if shape != () or not math.isfinite(first) or first < 0:
         raise ValueError(
-            f"schedule={schedule!r}: gives {first!r} of shape {shape} at t = 0, expected one "
+            f"{name}={schedule!r}: gives {first!r} of shape {shape} at t = 0, expected one "
             "finite factor that is at least 0."
         )
+
+
+#: For configuration files.
+BY_NAME: dict[str, Callable[..., Any]] = {
+    function.__name__: function for function in (power, cosine, warmup, piecewise)
+}

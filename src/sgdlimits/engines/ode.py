@@ -12,6 +12,7 @@ from sgdlimits import _validate
 from sgdlimits._tracing import dynamic
 from sgdlimits.engines import lanes
 from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optional_positive
+from sgdlimits.engines.mean_steps import mean_steps
 from sgdlimits.engines.path import Advanced, Record
 from sgdlimits.engines.sizes import trace
 from sgdlimits.engines.solution_error import (
@@ -36,15 +37,20 @@ class ODE(AbstractEngine):
         rtol, atol: tolerances of the adaptive solver per step; default: what the accuracy of the
             drift deserves.
         errors: whether results hold ``<name>_error`` where the drift is not exact.
+        per_step: iterate the mean of one step at this dim, u' = u + E[increment | u], instead of
+            solving a differential equation: the limit of batches and steps that both grow like
+            dim, where single steps move the statistics by order one and their noise averages out.
+            With the (1 - 1/batch) E[gradient] E[gradient]ᵀ that smaller batches may neglect.
 
     Raises:
-        TypeError, ValueError: unless the tolerances are numbers above 0, and ``errors`` True or
-            False.
+        TypeError, ValueError: unless the tolerances are numbers above 0, and ``errors`` and
+            ``per_step`` True or False.
     """
 
     rtol: float | None = eqx.field(converter=optional_positive("rtol"), default=None)
     atol: float | None = eqx.field(converter=optional_positive("atol"), default=None)
     errors: bool = True
+    per_step: bool = False
 
     name: ClassVar = "ode"
     needs_limit: ClassVar = True
@@ -52,10 +58,17 @@ class ODE(AbstractEngine):
 
     def __check_init__(self) -> None:
         _validate.boolean("errors", self.errors)
+        _validate.boolean("per_step", self.per_step)
+
+    def check(self, process: Process, dim: object) -> int:
+        """There are means of one step, where these are iterated."""
+        if self.per_step:
+            process.check_one_step_moments()
+        return super().check(process, dim)
 
     def view(self, process: Process) -> Process:
-        """Without memory that forgets within few steps."""
-        return process.in_the_limit()
+        """Without memory that forgets within few steps, unless single steps are taken."""
+        return process if self.per_step else process.in_the_limit()
 
     def plan(self, problem: Problem, runs: int) -> Plan:
         """By what the drift at one state holds; for big quadratures one run alone."""
@@ -65,6 +78,8 @@ class ODE(AbstractEngine):
 
     def prepare(self, problem: Problem, lane: int) -> RunLane:
         """The solution at the recorded times after 0."""
+        if self.per_step:
+            return mean_steps(problem, self.errors)
         process, times = problem.process, problem.grid.times
         tolerances = self.tolerances(process)
         along = self.errors and by_rule(process)

@@ -68,7 +68,9 @@ def critical_step(
     process = Process(model, sgd).in_the_limit()
     process.kernel.check_limit()
     if not process.autonomous:
-        raise ValueError(f"schedule={sgd.schedule!r}: a step that changes has no critical value.")
+        raise ValueError(f"{process.changing}: a step that changes has no critical value.")
+    if sgd.rule.asks_population:
+        raise ValueError(f"rule={sgd.rule!r}: it finds its own step, which has no critical value.")
     rtol = _validate.positive("rtol", rtol)
     first = float(sgd.step)
     rest = _settle(process, _start(process, initial))

@@ -133,7 +133,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         self.model.check_capability(what)
         if not self.process.autonomous:
             raise ValueError(
-                f"schedule={self.sgd.schedule!r}: {what} is for drifts that do not change with "
+                f"{self.process.changing}: {what} is for drifts that do not change with "
                 "time; use a constant step."
             )
 

@@ -40,7 +40,19 @@ def mean_square(
     e: Expectations, now: Statistics, root: Float[Array, "r r"]
 ) -> Float[Array, "rows rows"]:
     """E[gradient] E[gradient]ᵀ in the rows, which lies in the span of frame and rows."""
-    B, rest = coordinates(now, root)
-    factor = jnp.block([[root, jnp.zeros((len(root), len(B)))], [B, cholesky(rest)]])
-    inside = solve_lower(factor, jnp.concatenate([e.gf, e.gs], axis=1).T)
+    inside = solve_lower(_factor(now, root), jnp.concatenate([e.gf, e.gs], axis=1).T)
     return inside.T @ inside
+
+
+def mean_in_span(
+    e: Expectations, now: Statistics, root: Float[Array, "r r"]
+) -> Float[Array, "rows span"]:
+    """E[gradient] in the rows as weights of frame and rows."""
+    factor = _factor(now, root)
+    inside = solve_lower(factor, jnp.concatenate([e.gf, e.gs], axis=1).T)
+    return jnp.linalg.lstsq(factor.T, inside)[0].T
+
+
+def _factor(now: Statistics, root: Float[Array, "r r"]) -> Float[Array, "span span"]:
+    B, rest = coordinates(now, root)
+    return jnp.block([[root, jnp.zeros((len(root), len(B)))], [B, cholesky(rest)]])

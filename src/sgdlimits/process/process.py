@@ -134,7 +134,15 @@ class Process(eqx.Module, Generic[S]):
     @property
     def autonomous(self) -> bool:
         """Whether the drift does not depend on time."""
-        return self.algorithm.constant
+        return self.algorithm.constant and self.algorithm.rule.constant
+
+    @property
+    def changing(self) -> str:
+        """What of the algorithm depends on time, for messages."""
+        algorithm = self.algorithm
+        if algorithm.constant:
+            return f"rule={algorithm.rule!r}"
+        return f"schedule={algorithm.schedule!r}"
 
     # -- real vectors --------------------------------------------------------------------------
 
@@ -280,13 +288,27 @@ class Process(eqx.Module, Generic[S]):
         Raises:
             ValueError: if the model knows none.
         """
+        self.check_one_step_moments()
+        time = jnp.asarray(time)
+        return OneStepMoments(*self.kernel.one_step_moments(u, self._step(time), dim, time))
+
+    @property
+    def has_one_step_moments(self) -> bool:
+        """Whether moments of a step are known."""
+        try:
+            self.check_one_step_moments()
+        except ValueError:
+            return False
+        return True
+
+    def check_one_step_moments(self) -> None:
+        """Raise ValueError unless moments of a step are known."""
         if not self.model.has_one_step_moments:
             raise ValueError(
                 f"{type(self.model).__name__} knows no exact moments of a step; use drift, "
                 "corrector and diffusion, which are estimates, or sgdlimits.audit."
             )
-        time = jnp.asarray(time)
-        return OneStepMoments(*self.kernel.one_step_moments(u, self._step(time), dim, time))
+        self.kernel.check_one_step_moments()
 
     @property
     def has_jacobian(self) -> bool:

@@ -229,6 +229,14 @@ class RowKernel(PlainStates, Generic[S]):
         """A small change of the statistics as one of the overlaps."""
         return jax.jvp(self.model.overlaps, (u,), (u.with_vector(y),))[1]
 
+    def check_one_step_moments(self) -> None:
+        """Raise ValueError where moments of one step are not known."""
+        if self.algorithm.spherical and self.algorithm.batch > 1:
+            raise ValueError(
+                f"spherical=True, batch={self.algorithm.batch}: the moments of such a step are not "
+                "known; those of one sample are."
+            )
+
     def one_step_moments(self, u: S, step: Any, dim: Array, time: Any) -> tuple[Array, Array]:
         """Mean and covariance of the increment of one step of this size.
 

@@ -20,6 +20,7 @@ from sgdlimits.models.expectation_scales import in_scales, scales
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.process.layout import Layout, Whole
+from sgdlimits.process.linear_moments import linear_moments
 from sgdlimits.process.literal import literal_mean
 from sgdlimits.process.row_kernel import RowKernel
 from sgdlimits.process.row_step import Drawn, RowState, move, row_step
@@ -420,13 +421,13 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         whole = self.layout.split(u)
         e = self._expectations(u, whole)
         against = self._against(whole, whole, e, time)
-        return self._tangent(u, self._with_scalars(against, whole, e, self.algorithm.step, time),
+        return self.tangent(u, self._with_scalars(against, whole, e, self.algorithm.step, time),
                              relax=True)  # fmt: skip
 
     def corrector(self, u: Any, step: Any, time: Any) -> Any:
         """g, for a step of this size and the algorithm's batch."""
         whole = self.layout.split(u)
-        return self._tangent(
+        return self.tangent(
             u, self._inflation(whole, self._expectations(u, whole), step, time, noise=True)
         )
 
@@ -435,8 +436,8 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         whole = self.layout.split(u)
         e = self._expectations(u, whole)
         against = self._with_scalars(self._against(whole, whole, e, time), whole, e, step, time)
-        f = self._tangent(u, against, relax=True)
-        g = self._tangent(u, self._inflation(whole, e, step, time, noise=True))
+        f = self.tangent(u, against, relax=True)
+        g = self.tangent(u, self._inflation(whole, e, step, time, noise=True))
         return jax.tree.map(lambda f, g: g - f, f, g)
 
     def drift_deviations(self, u: Any, step: Any, time: Any) -> Any:
@@ -455,7 +456,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         def of_drift(e: Expectations) -> Any:
             f = self._with_scalars(self._against(whole, nowhere, e, time), whole, e, step, time)
             g = self._inflation(whole, e, step, time, noise=False)
-            return self._tangent(u, jax.tree.map(jnp.subtract, g, f))
+            return self.tangent(u, jax.tree.map(jnp.subtract, g, f))
 
         return jax.vmap(of_drift)(deviations)
 
@@ -499,7 +500,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         each = self._estimates(u, self.layout.split(u))
         return in_scales(each.deviations(), scales(self.model, self.layout.base(u), each.mean()))
 
-    def _with_memory(self, whole: Whole, e: Expectations) -> Float[Array, "width rows"]:
+    def with_memory(self, whole: Whole, e: Expectations) -> Float[Array, "width rows"]:
         """E[gradient Rᵀ] for all rows.
 
         The gradient lies in the span of directions and parameters, beside what is independent of
@@ -519,7 +520,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         rates, rate = self._rates(whole, time), self.algorithm.second_layer_rate
         b, layer = rates.gradient[:, None, None], rates.layer(rate)
         dM = _mixed(rates.mix, now.M) + (b * e.gf).reshape(now.M.shape)
-        dQ = _mixed(rates.mix, now.Q) + (b * self._with_memory(whole, e)).reshape(now.Q.shape)
+        dQ = _mixed(rates.mix, now.Q) + (b * self.with_memory(whole, e)).reshape(now.Q.shape)
         dv = _mixed(layer.mix, now.v) + layer.gradient[:, None] * e.h
         scalars = {name: jnp.zeros_like(x) for name, x in whole.scalars.items()}
         return Whole(-dv, -dM, -(dQ + dQ.T), scalars)
@@ -550,7 +551,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         none = jax.tree.map(jnp.zeros_like, whole)
         return none._replace(Q=gg)
 
-    def _tangent(self, u: Any, rate: Whole, relax: bool = False) -> Any:
+    def tangent(self, u: Any, rate: Whole, relax: bool = False) -> Any:
         """A rate of change of all overlaps as one of the statistics, on the sphere if need be."""
         whole, p = self.layout.split(u), self.model.width
         if self.algorithm.spherical:
@@ -577,7 +578,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
                 dQ + dQ.T + step / batch * jnp.kron(b[:, None] * b, gg),
                 self._gained(whole, jnp.trace(gg), step) if whole.scalars else {},
             )
-            return self._tangent(u, rate).vector
+            return self.tangent(u, rate).vector
 
         def products(x: SampleMoments) -> tuple[Array, Array]:
             values = jax.vmap(increment)(*x)
@@ -588,18 +589,24 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         factor = jnp.sqrt(step / batch) * symmetric_root(second - mean[:, None] * mean)
         if not self.rule.noisy:
             return factor
-        noise = self._noise_factor(u, whole, rates, layer)
+        noise = self.noise_factor(u, whole, rates, layer)
         return jnp.concatenate([factor, jnp.sqrt(step) * noise], axis=1)
 
-    def _noise_factor(self, u: Any, whole: Whole, rates: Rates, layer: Rates) -> Array:
-        """What one standard normal in every coordinate that noise has moves, column by column."""
+    def noise_factor(
+        self, u: Any, whole: Whole, rates: Rates, layer: Rates, mix: Array | None = None
+    ) -> Array:
+        """What one standard normal in every coordinate that noise has moves, column by column.
+
+        Beside rows that ``mix`` has moved; default: as they are.
+        """
         root, (n, r), p = self.model.data.root, whole.M.shape, self.model.width
         B, rest = rows.coordinates(whole.rows, root)
         factor = jnp.block([[root, jnp.zeros((r, n))], [B, cholesky(rest)]])
         z = rates.noise
 
         def moved(v: Array, fields: Float[Array, "width fields"]) -> Array:
-            dQ = (z[:, None, None] * fields[:, r:]).reshape(n, n)
+            in_rows = fields[:, r:] if mix is None else fields[:, r:] @ mix.T
+            dQ = (z[:, None, None] * in_rows).reshape(n, n)
             zero = {name: jnp.zeros_like(x) for name, x in whole.scalars.items()}
             rate = Whole(
                 layer.noise[:, None] * v,
@@ -607,7 +614,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
                 dQ + dQ.T,
                 zero,
             )
-            return self._tangent(u, rate).vector
+            return self.tangent(u, rate).vector
 
         size = whole.v.shape[1]
         flat = jnp.eye(size + p * (r + n))
@@ -615,16 +622,20 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             lambda y: moved(y[:size], y[size:].reshape(p, r + n) @ factor.T), out_axes=1
         )(flat)
 
-    def one_step_moments(self, u: Any, step: Any, dim: Array, time: Any) -> tuple[Array, Array]:
-        """Unknown.
+    def check_one_step_moments(self) -> None:
+        """Raise ValueError where moments of one step are not known."""
+        rule = self.rule
+        if self.by_samples or rule.scalars or rule.alternates or self.algorithm.spherical:
+            beside = "spherical=True, " if self.algorithm.spherical else ""
+            raise ValueError(
+                f"{beside}rule={rule!r}: moments of one step at finite dim are known for rules "
+                "that are linear in memory and the mean gradient, without spherical; those of many "
+                "steps of engine='chain' are exact."
+            )
 
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError(
-            f"rule={self.rule!r}: moments of one step at finite dim are not known; those of many "
-            "steps of engine='chain' are exact."
-        )
+    def one_step_moments(self, u: Any, step: Any, dim: Array, time: Any) -> tuple[Array, Array]:
+        """Mean, exact where that of a plain step is, and covariance to leading order in 1/dim."""
+        return linear_moments(self, u, step, dim, time)
 
 
 def _mixed(mix: Float[Array, "kinds kinds"], x: Float[Array, "rows columns"]) -> Array:

@@ -53,6 +53,10 @@ class RuleTreeKernel(eqx.Module):
     @staticmethod
     def check_rule(model: CustomModel, rule: AbstractRule) -> None:
         """Raise ValueError where the rule has no meaning for the model."""
+        if rule.asks_population:
+            raise ValueError(
+                f"rule={rule!r}: {type(model).__name__} does not say its risk, which decides steps."
+            )
         if rule.alternates:
             raise ValueError(
                 f"rule={rule!r}: nobody knows which parameters of {type(model).__name__} are its "

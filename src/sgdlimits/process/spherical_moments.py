@@ -30,16 +30,7 @@ _NOISE_ORDER = 5
 def spherical_moments(
     kernel: "RowKernel", u: AbstractStatistics, step: Any, dim: Array, time: Any
 ) -> tuple[Float[Array, " statistics"], Float[Array, "statistics statistics"]]:
-    """Of the increment, for one sample a step.
-
-    Raises:
-        ValueError: for batches of more than one sample.
-    """
-    if kernel.algorithm.batch > 1:
-        raise ValueError(
-            f"spherical=True, batch={kernel.algorithm.batch}: the moments of such a step are not "
-            "known; those of one sample are."
-        )
+    """Of the increment, for one sample a step."""
     delta, law = step / dim, kernel.model.data
     mean = delta * kernel.drift(u, step, time).vector
     factor = kernel.diffusion_factor(u, step, time)

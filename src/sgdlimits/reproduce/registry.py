@@ -267,9 +267,23 @@ _ALL = (
         "time_scales",
     ),
     Entry(
+        "rules-spiked",
+        "Jagannath, Jones-McCormick and Sarangian (2025)",
+        "Momentum and unit gradients on spiked matrices and a single-index model, down to finite d",
+        "rules_spiked",
+        "spiked",
+    ),
+    Entry(
+        "rules-batch",
+        "beyond the papers",
+        "Stable step and speed against the batch, up to batches of order d: the critical batch",
+        "rules_batch",
+        "batches",
+    ),
+    Entry(
         "rules-repeat",
         "Dandi et al. (2024); numbers derived",
-        "Repeated samples: a cubic teacher is learned in O(d) samples, by plain SGD it is not",
+        "Repeated samples and alternating layers learn a cubic teacher in O(d), plain SGD does not",
         "rules_repeat",
         "repeated_samples",
     ),
@@ -279,6 +293,20 @@ _ALL = (
         "Normalised, sign and AdaGrad-norm SGD on noiseless least squares: floors and speed",
         "rules_adaptive",
         "floors",
+    ),
+    Entry(
+        "rules-clip",
+        "beyond the papers",
+        "Heavy label noise: clipped against plain SGD, and the best threshold",
+        "rules_clip",
+        "clipping",
+    ),
+    Entry(
+        "rules-average",
+        "beyond the papers",
+        "Averages beside noisy SGD: exponential, over all times, over the tail",
+        "rules_average",
+        "averages",
     ),
 )
 

@@ -68,11 +68,8 @@ class Subject:
 
     @property
     def has_moments(self) -> bool:
-        """Whether moments of a step are known: not of normalised batches."""
-        algorithm = self.process.algorithm
-        normalised = algorithm.spherical and algorithm.batch > 1
-        known = self.process.model.has_one_step_moments and algorithm.rule.simple
-        return known and not normalised
+        """Whether moments of a step are known."""
+        return self.process.has_one_step_moments
 
     @property
     def has_literal(self) -> bool:

@@ -62,6 +62,12 @@ class AbstractRule(eqx.Module):
     alternates: ClassVar[bool] = False
     #: Whether it treats coordinates one by one, so that rotations matter: real vectors alone.
     by_coordinate: ClassVar[bool] = False
+    #: Whether parameters move as without it.
+    leaves_steps: ClassVar[bool] = False
+    #: Whether ``population_step`` says the step, from the population loss before it.
+    asks_population: ClassVar[bool] = False
+    #: Whether that needs the least risk of all parameters.
+    asks_least_risk: ClassVar[bool] = False
     #: Where it may stand in a ``chain``: 0 looks ahead, 1 scales samples, 2 their mean, 3 the rest.
     stage: ClassVar[int] = 3
 
@@ -97,8 +103,19 @@ class AbstractRule(eqx.Module):
             or self.noisy
             or self.alternates
             or self.by_coordinate
+            or self.asks_population
             or self.lookahead is not None
         )
+
+    @property
+    def constant(self) -> bool:
+        """Whether it does the same at all times."""
+        return True
+
+    @property
+    def kind(self) -> str:
+        """What a kernel must do for it: "simple", "population", or "any" thing else."""
+        return "population" if self.asks_population else "simple" if self.simple else "any"
 
     def in_the_limit(self) -> "AbstractRule":
         """The rule whose limit dim -> infinity is this one's; default: itself."""
@@ -109,6 +126,10 @@ class AbstractRule(eqx.Module):
     def gain(self, size: Float[Array, ""]) -> Float[Array, ""]:
         """Factor of a sample's gradient of size |g||X|/sqrt(dim)."""
         return jnp.ones_like(size)
+
+    def population_step(self, at: Any) -> Float[Array, ""]:
+        """The step where the population is as ``at`` says, for rules that ask it."""
+        raise TypeError(f"{type(self).__name__} does not ask the population.")
 
     def accumulate(self, scalars: dict[str, Any], square: Array) -> dict[str, Any]:
         """Scalars after a step whose mean gradient has |gradient|^2/dim^2 = ``square``."""

@@ -43,6 +43,14 @@ class Chain(AbstractRule):
                 "chain: repeat looks ahead in the first layer alone, alternate moves the second "
                 "first; what both mean together nobody has said. Take one of them."
             )
+        if self.asks_population:
+            others = [r for r in self.rules if not (r.asks_population or r.leaves_steps)]
+            if others or sum(r.asks_population for r in self.rules) > 1:
+                names = " and ".join(_name(rule) for rule in self.rules)
+                raise ValueError(
+                    f"chain: {names}: what the population says of a step is known for plain steps; "
+                    "beside such a rule there may be average alone."
+                )
         carried = [x.name for x in (*self.memory, *self.scalars)]
         for name in carried:
             if carried.count(name) > 1:
@@ -92,6 +100,30 @@ class Chain(AbstractRule):
     def by_coordinate(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether one does."""
         return any(rule.by_coordinate for rule in self.rules)
+
+    @property
+    def constant(self) -> bool:
+        """Whether all are."""
+        return all(rule.constant for rule in self.rules)
+
+    @property
+    def asks_population(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether one does."""
+        return any(rule.asks_population for rule in self.rules)
+
+    @property
+    def asks_least_risk(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether one does."""
+        return any(rule.asks_least_risk for rule in self.rules)
+
+    @property
+    def leaves_steps(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether all do."""
+        return all(rule.leaves_steps for rule in self.rules)
+
+    def population_step(self, at: Any) -> Float[Array, ""]:
+        """Of the one that says it."""
+        return next(rule for rule in self.rules if rule.asks_population).population_step(at)
 
     def in_the_limit(self) -> AbstractRule:
         """The limits of all, in order."""

@@ -51,10 +51,15 @@ class DecayingMomentum(AbstractRule):
 
     def __check_init__(self) -> None:
         if callable(self.decay):
-            check_schedule(self.decay)
+            check_schedule(self.decay, "decay")
         else:
             _validate.nonnegative("decay", self.decay)
         _validate.boolean("nesterov", self.nesterov)
+
+    @property
+    def constant(self) -> bool:
+        """Unless the decay is a function of time."""
+        return not callable(self.decay)
 
     @property
     def memory(self) -> tuple[Memory, ...]:

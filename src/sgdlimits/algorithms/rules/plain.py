@@ -9,6 +9,7 @@ class Plain(AbstractRule):
     """theta' = theta - delta gradient."""
 
     plain: ClassVar = True
+    leaves_steps: ClassVar = True
 
     def update(self, parameters: T, gradient: T, delta: Any, time: Any) -> T:
         """One step down the gradient."""
