@@ -164,8 +164,10 @@ def test_results_hold_totals():
 
 
 _REFUSED = {
-    "rule": lambda m: sl.Process(m, sl.OnlineSGD(rule=_Other())),
-    "spherical": lambda m: sl.Process(m, sl.OnlineSGD(spherical=True)),
+    "rule=sign": lambda m: sl.Process(m, sl.OnlineSGD(rule=sl.rules.sign())),
+    "diffusion": lambda m: sl.simulate(
+        m, sl.OnlineSGD(rule=sl.rules.momentum(decay=1.0)), "sde", dim=60, time=0.1
+    ),
     "mean_field": lambda m: sl.simulate(m, engine="mean_field", dim=60, time=1.0),
     "spectra": lambda m: check_multi_index(m),
     "fixed_points": lambda m: sl.effective_dynamics(m).fixed_points(),
@@ -175,11 +177,6 @@ _REFUSED = {
     "audit": lambda m: sl.audit(m, sl.OnlineSGD()),
     "testing.check": lambda m: sl.testing.check(m, sl.OnlineSGD()),
 }
-
-
-class _Other(sl.rules.AbstractRule):
-    def update(self, parameters, gradient, delta, time):
-        return parameters - 2 * delta * gradient
 
 
 @pytest.mark.parametrize("what", _REFUSED)

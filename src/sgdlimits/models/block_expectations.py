@@ -43,21 +43,32 @@ def slopes(
     return solve_lower(factor[::-1, ::-1].T, right.T).T.reshape(with_z.shape)[..., ::-1]
 
 
+class Along(NamedTuple):
+    """Rows R whose overlaps are looked for: R_j F_jᵀ, and W_j R_jᵀ."""
+
+    M: Float[Array, "blocks rows directions"]
+    Q: Float[Array, "blocks width rows"]
+
+
 def in_blocks(
     of: Moments,
     u: BlockStatistics,
+    along: Along,
     gram: Float[Array, "blocks r r"],
     a: Float[Array, " directions"],
     tau: Float[Array, " blocks"],
     fractions: Float[Array, " blocks"],
 ) -> Expectations:
-    """gf, gs and gg block by block, without ridge; leading axes of ``of`` stay in front."""
+    """gf, gs and gg block by block, without ridge; leading axes of ``of`` stay in front.
+
+    ``gs`` is E[g Xᵀ] on the rows ``along``.
+    """
     g, weight = of.g[..., None, :, None], tau[:, None, None]
     slope_s, slope_f = of.slope_s[..., None, :, :], of.slope_f[..., None, :, :]
-    transposed = jnp.swapaxes(u.M, -1, -2)
+    transposed = jnp.swapaxes(along.M, -1, -2)
     return Expectations(
         h=of.h,
         gf=g * (gram @ a)[:, None, :] + weight * (slope_s @ u.M + slope_f @ gram),
-        gs=g * (u.M @ a)[:, None, :] + weight * (slope_s @ u.Q + slope_f @ transposed),
+        gs=g * (along.M @ a)[:, None, :] + weight * (slope_s @ along.Q + slope_f @ transposed),
         gg=(tau * fractions)[:, None, None] * of.gg[..., None, :, :],
     )

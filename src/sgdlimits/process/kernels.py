@@ -1,34 +1,25 @@
-"""Which kernel moves which kind of parameters under which kind of rule: one entry each."""
+"""Which kernel moves which kind of parameters under which kind of algorithm: one entry each."""
 
 from typing import Any
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.algorithms.rules.base import AbstractRule
 from sgdlimits.models.base import AbstractModel
 from sgdlimits.process.block_kernel import BlockKernel
 from sgdlimits.process.row_kernel import RowKernel
+from sgdlimits.process.rule_block_kernel import RuleBlockKernel
 from sgdlimits.process.rule_row_kernel import RuleRowKernel
 from sgdlimits.process.rule_tree_kernel import RuleTreeKernel
 from sgdlimits.process.tree_kernel import TreeKernel
 
-#: By the model's class marker ``kernel``, and whether the rule is simple.
-KERNELS: dict[tuple[str, bool], Any] = {
-    ("rows", True): RowKernel,
-    ("rows", False): RuleRowKernel,
-    ("tree", True): TreeKernel,
-    ("tree", False): RuleTreeKernel,
-    ("blocks", True): BlockKernel,
-    ("blocks", False): BlockKernel,
+#: By the model's class marker ``kernel``: where ``takes`` is true of the algorithm, and elsewhere.
+KERNELS: dict[str, tuple[Any, Any]] = {
+    "rows": (RowKernel, RuleRowKernel),
+    "tree": (TreeKernel, RuleTreeKernel),
+    "blocks": (BlockKernel, RuleBlockKernel),
 }
 
 
-def kernel_of(model: AbstractModel, rule: AbstractRule) -> Any:
-    """The class of kernels for ``model`` under ``rule``."""
-    return KERNELS[model.kernel, rule.simple]
-
-
-def check_algorithm(model: AbstractModel, algorithm: OnlineSGD) -> None:
-    """Raise ValueError for an algorithm that moves no such parameters."""
-    kernel = kernel_of(model, algorithm.rule)
-    if kernel is BlockKernel:
-        kernel.check_algorithm(algorithm)
+def kernel_of(model: AbstractModel, algorithm: OnlineSGD) -> Any:
+    """The class of kernels for ``model`` under ``algorithm``."""
+    simple, general = KERNELS[model.kernel]
+    return simple if simple.takes(algorithm) else general
