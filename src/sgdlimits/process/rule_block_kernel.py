@@ -27,8 +27,8 @@ from sgdlimits.process.block_span import (
 )
 from sgdlimits.process.layout import BlockLayout, Whole
 from sgdlimits.process.row_step import Drawn, RowState, row_step
-from sgdlimits.process.ruled_gradient import ruled_gradient
 from sgdlimits.process.rule_row_kernel import RuleRowKernel
+from sgdlimits.process.ruled_gradient import ruled_gradient
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.rows import check_unit_norms

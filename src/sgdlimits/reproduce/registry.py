@@ -274,6 +274,27 @@ _ALL = (
         "repeated_samples",
     ),
     Entry(
+        "cov-highline",
+        "Collins-Woodfin et al. (2024)",
+        "Least squares and logistic regression under spectra: constant steps and AdaGrad-norm",
+        "cov_highline",
+        "risk_curves",
+    ),
+    Entry(
+        "cov-classes",
+        "arXiv 2510.14074",
+        "Classes with covariances of their own: SGD aligns with the clean parts of the means",
+        "cov_classes",
+        "classes",
+    ),
+    Entry(
+        "cov-plateau",
+        "Worschech and Rosenow (2024); Yoshida and Okada (2019)",
+        "Committees under power laws: plateaus against the number of distinct eigenvalues",
+        "cov_plateau",
+        "plateaus",
+    ),
+    Entry(
         "rules-adaptive",
         "beyond the papers",
         "Normalised, sign and AdaGrad-norm SGD on noiseless least squares: floors and speed",
