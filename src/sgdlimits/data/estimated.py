@@ -40,6 +40,7 @@ class Report(NamedTuple):
         directions: columns are the principal directions, in the order of the blocks; samples times
             these are what the law speaks of.
         centre: what is to be subtracted from samples before.
+        frame: rows of the law's frame as the samples have them, in its coordinates.
     """
 
     samples: int
@@ -49,6 +50,7 @@ class Report(NamedTuple):
     residual: float
     directions: np.ndarray
     centre: np.ndarray
+    frame: np.ndarray
 
     def coordinates(self, X: ArrayLike) -> np.ndarray:
         """Samples in the coordinates of the law."""
@@ -189,7 +191,7 @@ def _mixture(
     eigenvalues = np.stack([variances[:, group].mean(1) for group in groups], axis=1)
     F, coefficients = _frame(means @ directions)
     gram = np.stack([F[:, group] @ F[:, group].T for group in groups])
-    report = _report(X, rotated, member, directions, np.zeros(X.shape[1]), 0.0)
+    report = _report(X, rotated, member, directions, np.zeros(X.shape[1]), 0.0, F)
     _warn(report, int(sizes.min()), len(values) > 1)
     shares = [len(group) / X.shape[1] for group in groups]
     given = values if label is None else [label(i) for i in range(len(values))]
@@ -220,14 +222,23 @@ def _teacher(X: np.ndarray, y: np.ndarray, count: int) -> EstimatedTeacher:
     left = label - rotated @ weights
     degrees = max(1, len(y) - 1 - np.linalg.matrix_rank(noise))
     residual = float(left @ left) / degrees
-    gram = np.stack([[[weights[group] @ weights[group]]] for group in groups])
+    # With common eigenvalues in a block the covariances of the label with inputs stay what they
+    # are: what a teacher within the block loses by that is hidden too.
+    each = np.empty_like(variances)
+    for group in groups:
+        each[group] = variances[group].mean()
+    seen = each > 1e-12 * each.max()
+    common = np.where(seen, variances * weights / np.where(seen, each, 1.0), 0.0)
+    lost = float(variances @ weights**2 - each @ common**2)
+    gram = np.stack([[[common[group] @ common[group]]] for group in groups])
     total = float(label @ label) / free
     share = residual / total if total > 0 else 0.0
-    report = _report(X, rotated, [np.ones(len(y), bool)], directions, centre, share)
+    whole = [np.ones(len(y), bool)]
+    report = _report(X, rotated, whole, directions, centre, share, common[None])
     _warn(report, len(y), False)
     eigenvalues = [variances[group].mean() for group in groups]
     return EstimatedTeacher(
-        report, LinearLabel(offset), gram=gram, hidden=np.array([[residual]]),
+        report, LinearLabel(offset), gram=gram, hidden=np.array([[residual + max(lost, 0.0)]]),
         covariance=Spectrum(eigenvalues, [len(group) / X.shape[1] for group in groups]),
     )  # fmt: skip
 
@@ -239,6 +250,7 @@ def _report(
     directions: np.ndarray,
     centre: np.ndarray,
     residual: float,
+    frame: np.ndarray,
 ) -> Report:
     apart = kurtosis = 0.0
     for inside in member:
@@ -255,7 +267,7 @@ def _report(
             excess = fourth[seen] / second[seen] ** 2 - 3
             kurtosis += share * float(np.average(excess, weights=second[seen]))
     samples, features = X.shape
-    return Report(samples, features, apart, kurtosis, residual, directions, centre)
+    return Report(samples, features, apart, kurtosis, residual, directions, centre, frame)
 
 
 def _warn(report: Report, samples: int, classes: bool) -> None:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.rules import Nodes
 from sgdlimits.expectations.small_linalg import cholesky, solve_lower
 from sgdlimits.models.block_expectations import Along, Moments, slopes
@@ -31,6 +32,11 @@ class BlockCommittee(BlockModel):
     base: Committee  # pyright: ignore[reportIncompatibleVariableOverride]
 
     records_risk: ClassVar = True
+
+    @property
+    def law_of_fields(self) -> AbstractDataLaw:
+        """With the hidden part of the teacher's preactivations in the fields."""
+        return self.base.data
 
     def _initial_layer(self, key: Key[Array, ""]) -> Float[Array, " layer"]:
         trained = self.base.train_second_layer

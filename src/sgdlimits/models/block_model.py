@@ -96,6 +96,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
         return found
 
     @property
+    def law_of_fields(self) -> AbstractDataLaw:
+        """The law whose labels are functions of the nodes' fields."""
+        return self.data
+
+    @property
     def width(self) -> int:
         """Number of rows."""
         return self.base.width

@@ -157,7 +157,7 @@ class BlockLayout(Layout):
 
     @property
     def coupled(self) -> tuple[tuple[bool, int], ...]:
-        """Parts of a state's vector: whether each is of blocks, and its numbers, there or in all."""
+        """Parts of a state's vector: whether each is of blocks, and its numbers."""
         p, r, layer = self.model.width, self.model.data.directions, self.model.layer_size
         memory, upper = len(self.memory), p * (p + 1) // 2
         each = [(False, layer), (True, p * r), (True, upper)]

@@ -295,6 +295,27 @@ _ALL = (
         "plateaus",
     ),
     Entry(
+        "cov-hidden-manifold",
+        "Goldt, Mézard, Krzakala, Zdeborová (2020)",
+        "Committees of erf on a hidden manifold: the Gaussian law against SGD on the data",
+        "cov_hidden_manifold",
+        "hidden_manifolds",
+    ),
+    Entry(
+        "data-digits",
+        "beyond the papers",
+        "Images of digits: the law estimated, SGD predicted, and where Gaussianity fails",
+        "data_bundled",
+        "digits",
+    ),
+    Entry(
+        "data-tabular",
+        "beyond the papers",
+        "Tumours and diabetes: the law estimated, SGD predicted, and where Gaussianity fails",
+        "data_bundled",
+        "tables",
+    ),
+    Entry(
         "rules-adaptive",
         "beyond the papers",
         "Normalised, sign and AdaGrad-norm SGD on noiseless least squares: floors and speed",
