@@ -82,8 +82,8 @@ def hidden_manifold(
 
     Asymptotic: as both dimensions grow, for features that are spread over inputs and latent
     coordinates, fields of inputs and labels are jointly Gaussian (Goldt et al. 2020 and 2022);
-    their covariances are exact, but for the means that ``blocks`` take. Coordinates of the law are eigenvectors of the inputs' covariance; what
-    the inputs do not contain of T C is ``hidden``.
+    their covariances are exact, but for the means that ``blocks`` take. Coordinates of the law are
+    eigenvectors of the inputs' covariance; what inputs do not contain of T C is ``hidden``.
 
     Args:
         features: A, (dim, latent), often rows of norm 1.

@@ -56,7 +56,7 @@ def on_samples(
     seed: int,
     recorded: int = 24,
 ) -> Runs:
-    """Real SGD of a model from given rows; every sample is drawn from the table, with repetition."""
+    """Real SGD of a model from given rows; samples are drawn from the table, with repetition."""
     dim, count = X.shape[1], len(X)
     between = max(1, round(time * dim / step / recorded))
     x_all, y_all = jnp.asarray(X), jnp.asarray(labels)

@@ -33,7 +33,7 @@ _COLOURS = ("simulation", "third", "fourth", "second")
 
 
 def classes(work: Workspace) -> tuple[Figure, list[Check]]:
-    """Overlaps with the means, block by block, against time, and against the variance at the end."""
+    """Overlaps with the means, block by block, against time, and at the end against variance."""
     figure, axes = new_figure(1, 3, width=PAGE, height=2.4)
     checks = _zero_one(work, axes[0, 0])
     checks += _power_laws(work, axes[0, 1], axes[0, 2])
