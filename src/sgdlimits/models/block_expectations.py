@@ -20,6 +20,8 @@ from sgdlimits.expectations.small_linalg import solve_lower
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 
+_FADES = 1e-12  # of a field's variance: what fields have beside those before them
+
 
 class Moments(NamedTuple):
     """Of one sample's gradient in one class; leading axes where there are several estimates."""
@@ -36,8 +38,13 @@ def slopes(
 ) -> Float[Array, "*estimates width n"]:
     """D with D C = E[g yᵀ] for y = factor z, C = factor factorᵀ, from E[g zᵀ].
 
-    ``factor`` is lower triangular, with zero columns for zero pivots.
+    ``factor`` is lower triangular, with zero columns for zero pivots. Directions of hardly any
+    variance, which rounding decides about, fade out: if they were in or out, the drift would jump
+    where neurons and teachers become one, and solvers would creep.
     """
+    squares, diagonal = jnp.sum(factor * factor, axis=1), jnp.diagonal(factor) ** 2
+    share = diagonal / jnp.where(squares > 0, squares, 1.0)
+    with_z = with_z * (share * share / (share * share + _FADES**2))
     # D factor = E[g zᵀ], an upper triangular system that is lower in reverse order.
     right = with_z[..., ::-1].reshape(-1, with_z.shape[-1])
     return solve_lower(factor[::-1, ::-1].T, right.T).T.reshape(with_z.shape)[..., ::-1]

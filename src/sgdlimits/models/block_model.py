@@ -19,7 +19,7 @@ from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.data.blocks import Blocks
 from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo
 from sgdlimits.expectations.small_linalg import cholesky, symmetric_root
-from sgdlimits.models import block_rows
+from sgdlimits.models import block_landmarks, block_rows
 from sgdlimits.models.base import AbstractModel, PlainStep
 from sgdlimits.models.block_domain import (
     check_block_overlaps,
@@ -46,9 +46,6 @@ _NODES_TOGETHER = 2**13  # of all classes
 _WHY_NOT = {
     "mean_field": "its reduced equations are for isotropic inputs",
     "spectra": "its Hessian and gradient matrices are known for isotropic inputs only",
-    "fixed_points": "searches and stability are not written for overlaps in blocks",
-    "basin_probabilities": "it needs fixed points, which are not searched for in blocks",
-    "linearise": "it starts from fixed points, which are not searched for in blocks",
     "rescale": "magnified limits are not written for overlaps in blocks",
     "testing.check": "its states and frames are those of isotropic inputs",
     "audit": "its points are not drawn for overlaps in blocks",
@@ -477,9 +474,18 @@ class BlockModel(AbstractModel[BlockStatistics]):
     # -- landmarks, results --------------------------------------------------------------------
 
     def search_points(self, rng: np.random.Generator, count: int, step: float) -> BlockStatistics:
-        """None: fixed points are not searched for."""
-        self.check_capability("fixed_points")
-        raise AssertionError
+        """Random overlaps of order one, alike in all blocks up to a part."""
+        return block_landmarks.wide(self.template, self.blocks, rng, count)
+
+    def neighbours(
+        self, u: BlockStatistics, rng: np.random.Generator, count: int, radius: float
+    ) -> BlockStatistics:
+        """Moves v, M, and the rests within the positive semidefinite matrices."""
+        return block_landmarks.near(u, self.blocks, rng, count, radius)
+
+    def relabelled(self, u: BlockStatistics) -> list[BlockStatistics]:
+        """Neighbouring neurons exchanged."""
+        return block_landmarks.relabelled(u, self.layer_size)
 
     def completed(self, dataset: xr.Dataset) -> xr.Dataset:
         """With M_total and Q_total, sums over blocks, and eigenvalues and fractions of the blocks.

@@ -26,8 +26,8 @@ _EXPONENTS = {0.5: "simulation", 1.0: "second", 1.5: "third"}
 def plateaus(work: Workspace) -> tuple[Figure, list[Check]]:
     """Risk against time for several L; height and end of the plateau against L."""
     figure, axes = new_figure(1, 3, width=PAGE, height=2.4)
-    counts = work.size((1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16, 32, 64, 128), (1, 2))
-    time = work.size(1200.0, 3000.0, 4.0)
+    counts = work.size((1, 2, 4, 8, 16), (1, 2, 4, 8, 16, 32, 64, 128), (1, 2))
+    time = work.size(600.0, 3000.0, 4.0)
     checks: list[Check] = []
     exponents = dict(list(_EXPONENTS.items())[: work.size(3, 3, 1)])
     ends = {}

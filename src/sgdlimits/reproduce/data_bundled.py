@@ -1,4 +1,4 @@
-"""Real data: laws are estimated, SGD predicted, and compared with SGD on the samples themselves.
+"""Real data: laws are estimated, SGD predicted, and compared with SGD on the samples.
 
 ``data-digits``: images of digits, even against odd, ten classes of Gaussian noise. ``data-tabular``:
 tumours (two classes, logistic regression) and the progress of diabetes (linear regression). Risks
