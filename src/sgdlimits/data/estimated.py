@@ -303,8 +303,8 @@ def _linear(
     """Weights of the best linear teacher, and the variance that it leaves.
 
     Without shrinkage by least squares, with the degrees of freedom that are left. With shrinkage
-    samples may be fewer than features, where least squares would leave nothing: what is left is
-    then what the law's own variances leave.
+    samples may be fewer than features, where least squares would leave nothing: weights are then
+    shortened so far that they explain what is beyond chance, and the rest of the label is left.
     """
     free = max(1, len(label) - 1)
     if share == 0:
@@ -313,8 +313,13 @@ def _linear(
         degrees = max(1, free - np.linalg.matrix_rank(rotated))
         return weights, float(left @ left) / degrees
     shrunk, cross = _shrunk(variances, share), rotated.T @ label / free
-    weights = cross / np.where(shrunk > 0, shrunk, 1.0)
-    return weights, max(0.0, float(label @ label) / free - float(shrunk @ weights**2))
+    total = float(label @ label) / free
+    safe = np.where(shrunk > 0, shrunk, 1.0)
+    explained = float(cross**2 @ (1 / safe))
+    by_chance = total / free * float(variances @ (1 / safe))
+    kept = min(max(0.0, explained - by_chance), total)
+    scale = np.sqrt(kept / explained) if explained > 0 else 0.0
+    return scale * cross / safe, total - kept
 
 
 def _report(

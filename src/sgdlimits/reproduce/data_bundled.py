@@ -1,6 +1,6 @@
 """Real data: laws are estimated, SGD predicted, and compared with SGD on the samples.
 
-``data-digits``: images of digits, even against odd, ten classes of Gaussian noise. ``data-tabular``:
+``data-digits``: images, even digits against odd, ten classes of Gaussian noise. ``data-tabular``:
 tumours (two classes, logistic regression) and the progress of diabetes (linear regression). Risks
 are means over all samples; SGD draws from them with repetition, so that they are the population.
 """
