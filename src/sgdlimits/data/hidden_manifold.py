@@ -63,9 +63,16 @@ class HiddenManifold(Teacher):
         self, key: Key[Array, ""]
     ) -> tuple[Float[Array, " dim"], Float[Array, " outputs"]]:
         """One sample of the manifold itself, in the law's coordinates, with its label."""
+        x, y = self.raw_sample(key)
+        return x @ jnp.asarray(self.manifold.directions), y
+
+    def raw_sample(
+        self, key: Key[Array, ""]
+    ) -> tuple[Float[Array, " dim"], Float[Array, " outputs"]]:
+        """The same in the coordinates of the features: X = g(A C)."""
         of, (key_c, key_z) = self.manifold, jax.random.split(key)
         c = jax.random.normal(key_c, (of.features.shape[1],))
-        x = self.nonlinearity(jnp.asarray(of.features) @ c) @ jnp.asarray(of.directions)
+        x = self.nonlinearity(jnp.asarray(of.features) @ c)
         y = jnp.asarray(self.label_function(jnp.asarray(of.teacher) @ c, jax.random.normal(key_z)))
         return x, jnp.atleast_1d(y)
 

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Key
 
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.rules import Nodes
-from sgdlimits.expectations.small_linalg import cholesky, solve_lower
-from sgdlimits.models.block_expectations import Along, Moments, slopes
+from sgdlimits.expectations.small_linalg import cholesky
+from sgdlimits.models.block_expectations import Along, Moments, slopes_of
 from sgdlimits.models.block_increments import IncrementNodes
 from sgdlimits.models.block_model import BlockModel
 from sgdlimits.models.class_nodes import Affine, ClassNodes
@@ -58,9 +58,8 @@ class BlockCommittee(BlockModel):
         """Expectations at the total fields as those of the blocks: a linear map."""
         now = self._totals(u, 0)
         G = jnp.asarray(self.base.gram)
-        factor = cholesky(jnp.block([[G, now.M.T], [now.M, now.Q]]))
         gy = jnp.concatenate([total.gf, total.gs], axis=1)
-        slope = slopes(solve_lower(factor, gy.T).T, factor)
+        slope = slopes_of(gy, jnp.block([[G, now.M.T], [now.M, now.Q]]))
         r = self.data.directions
         nothing = jnp.zeros(self.width)
         moments = Moments(total.h, nothing, slope[:, r:], slope[:, :r], total.gg)

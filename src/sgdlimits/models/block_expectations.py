@@ -50,6 +50,22 @@ def slopes(
     return solve_lower(factor[::-1, ::-1].T, right.T).T.reshape(with_z.shape)[..., ::-1]
 
 
+def slopes_of(gy: Float[Array, "width n"], C: Float[Array, "n n"]) -> Float[Array, "width n"]:
+    """D with D C = gy = E[g yᵀ], where both are formulas: along eigenvectors of C, w/(w^2 + eps^2).
+
+    Solutions of the ODE come to singular C, and past them by the solver's tolerance: there the
+    formulas go on smoothly, and so do these slopes. Of fields in units of their deviations.
+    """
+    variance = jnp.abs(jnp.diagonal(C))
+    unit = jnp.where(variance > 0, 1 / jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 1.0)
+    n, scaled = len(C), unit[:, None] * unit * C
+    fades = _FADES * jnp.eye(n)
+    # (C^2 + eps^2) D = C gy without squares, which would double the digits that are lost.
+    both = jnp.block([[fades, scaled], [scaled, -fades]])
+    right = jnp.concatenate([(gy * unit).T, jnp.zeros((n, len(gy)))])
+    return jnp.linalg.solve(both, right)[n:].T * unit
+
+
 class Along(NamedTuple):
     """Rows R whose overlaps are looked for: R_j F_jᵀ, and W_j R_jᵀ."""
 

@@ -46,7 +46,7 @@ def risk_curves(work: Workspace) -> tuple[Figure, list[Check]]:
     }
     names = list(spectra)[: work.size(2, 2, 1)]
     spectra = {name: spectra[name] for name in names}
-    figure, axes = new_figure(1, 4, width=PAGE, height=2.3)
+    figure, axes = new_figure(1, 4, width=PAGE, height=2.5)
     checks = _constant_steps(work, axes[0, 0], dim)
     checks += _adaptive(work, axes[0, 1], axes[0, 3], dim, spectra)
     checks += _logistic(work, axes[0, 2], dim, spectra)
@@ -54,7 +54,7 @@ def risk_curves(work: Workspace) -> tuple[Figure, list[Check]]:
         axis.set_xlabel("$t$ = samples$/d$")
     axes[0, 0].set_ylabel(r"$\mathcal{R}(t) - \sigma^2/2$")
     axes[0, 1].set_ylabel(r"$\mathcal{R}(t)$")
-    axes[0, 2].set_ylabel(r"$\mathcal{R}(t)$ above the teacher's")
+    axes[0, 2].set_ylabel(r"$\mathcal{R}(t)$, excess")
     axes[0, 3].set_ylabel(r"$\gamma_t = \gamma/b(t)$")
     return figure, checks
 
@@ -170,9 +170,10 @@ def _adaptive(
             f"AdaGrad-norm, {name}: the step tends to a constant above 0", "constant",
             stays[1] > 0.9 * stays[0], f"{stays[0]:.4f}, then {stays[1]:.4f}",
         ))  # fmt: skip
-    axis.set_title("      AdaGrad-norm, noiseless", fontsize=7)
-    steps.legend(loc="lower left")
-    steps.set_title("      its steps", fontsize=7)
+    axis.set_title("      AdaGrad-norm", fontsize=7)
+    steps.set_yscale("linear")
+    steps.legend(loc="upper right")
+    steps.set_title("      AdaGrad-norm", fontsize=7)
     return checks
 
 
@@ -205,5 +206,5 @@ def _logistic(work: Workspace, axis: Axes, dim: int, spectra: dict[str, Spectrum
         _draw(axis, real["risk"], ode["risk"], colour, name)
         checks.append(_follows(f"logistic, {name}", real["risk"], ode["risk"], dim, runs))
     axis.legend(loc="lower left")
-    axis.set_title("      logistic regression", fontsize=7)
+    axis.set_title("      logistic", fontsize=7)
     return checks
