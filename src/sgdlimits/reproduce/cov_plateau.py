@@ -20,6 +20,7 @@ from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Statistics
 
 _STEP, _APART = 1.0, 1e-3
+_LEAST = 1e-14  # of risks, below which there is rounding alone
 _EXPONENTS = {0.5: "simulation", 1.0: "second", 1.5: "third"}
 
 
@@ -77,7 +78,7 @@ def _curve(
 def _plateau(times: np.ndarray, risk: np.ndarray) -> tuple[float, float]:
     """Height where log risk falls least in log time, and when half of that is reached."""
     grid = np.geomspace(times[1], times[-1], 400)
-    curve = np.log(np.interp(grid, times, risk))
+    curve = np.log(np.maximum(np.interp(grid, times, risk), _LEAST))
     slope = np.gradient(curve, np.log(grid))
     inside = (grid > 3) & (curve > np.log(0.02 * risk[0]))
     flat = int(np.where(inside, slope, -np.inf).argmax())
