@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
+from sgdlimits.data.blocks import Blocks
 from sgdlimits.data.spectrum import Spectrum
 from sgdlimits.data.teacher import LabelFunction, Teacher
 from sgdlimits.expectations.activations import as_activation
@@ -58,6 +59,12 @@ class HiddenManifold(Teacher):
     def __init__(self, manifold: Manifold, nonlinearity: Any, label: LabelFunction, **options: Any):
         self.manifold, self.nonlinearity = _Held(manifold), nonlinearity
         super().__init__(label, **options)
+
+    @property
+    def parts(self) -> Blocks:
+        """Its blocks, which it always has."""
+        assert self.blocks is not None
+        return self.blocks
 
     def real_sample(
         self, key: Key[Array, ""]

@@ -178,7 +178,7 @@ class Committee(MultiIndexModel):
 
     def on_total(self) -> MultiIndexModel:
         """On isotropic inputs, for formulas: they see the whole preactivations of the teacher."""
-        law = self.data.total()
+        law = cast(Teacher, self.data.total())
         if law.hidden is not None:
             law = Teacher(law.label_function, gram=np.array(law.gram) + np.array(law.hidden))
         return eqx.tree_at(lambda model: model.data, self, law)

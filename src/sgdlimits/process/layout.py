@@ -5,7 +5,7 @@ Rows stand in the order (parameters, memory, memory, ...), as many of each as th
 
 from collections.abc import Callable
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ class Layout(eqx.Module):
     scalars: tuple[Scalar, ...]
 
     @classmethod
-    def of(cls, model: Any, rule: AbstractRule) -> "Layout":
+    def of(cls, model: Any, rule: AbstractRule) -> Self:
         """Of a model under a rule."""
         return cls(model, rule.memory, rule.scalars)
 

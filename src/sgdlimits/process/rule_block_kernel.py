@@ -145,7 +145,9 @@ class RuleBlockKernel(RuleRowKernel):
 
     # -- the exact chain: the real step, in the coordinates that it sees -----------------------
 
-    def chain_constants(self, dim: int) -> BlockOutside:
+    def chain_constants(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, dim: int
+    ) -> BlockOutside:
         """Gram matrices of samples and noises outside of rows and frame, block by block.
 
         Raises:
@@ -153,7 +155,7 @@ class RuleBlockKernel(RuleRowKernel):
         """
         return block_outside(self.model, self.layout.rows, self._vectors, dim)
 
-    def chain_noise(
+    def chain_noise(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, key: Key[Array, ""], steps: int, constants: BlockOutside
     ) -> BlockSpanSamples:
         """In coordinates of the spans, beside what is outside."""
@@ -174,10 +176,11 @@ class RuleBlockKernel(RuleRowKernel):
         rows = block_chain.statistics(at, self.model.blocks.roots)
         return self.layout.join(Whole(state.v, rows.M, rows.Q, state.scalars))
 
-    def chain_step(
-        self, state: RowState, drawn: BlockSpanSamples, dim: Array, time: Array
+    def chain_step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, state: RowState, noise: BlockSpanSamples, dim: Array, time: Array
     ) -> RowState:
         """One exact step."""
+        drawn = noise
         layout, r, batch = self.layout, self.model.data.directions, self.algorithm.batch
         p, n, roots = self.model.width, layout.rows, self.model.blocks.roots
         vectors, blocks = self._vectors, len(roots)

@@ -27,7 +27,7 @@ def load(name: str) -> Table:
         ModuleNotFoundError: without scikit-learn.
     """
     try:
-        from sklearn import datasets
+        from sklearn import datasets  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "this figure takes its data from scikit-learn: pip install 'sgdlimits[data]'."

@@ -69,7 +69,7 @@ def _model(law: HiddenManifold) -> BlockCommittee:
     ones = [2.0, 2.0]
     return committee(
         _STUDENTS, _TEACHERS, "erf", noise=0.0, second_layer=ones, teacher_second_layer=ones,
-        teacher_gram=law.blocks.gram, covariance=law.covariance, hidden=law.hidden,
+        teacher_gram=law.parts.gram, covariance=law.covariance, hidden=law.hidden,
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def _learn(
     model = _model(law)
     rows = 0.5 * np.random.default_rng(5).standard_normal((_STUDENTS, dim)) / dim**0.5
     real = _on_manifold(law, jnp.asarray(rows), time, runs, work.seed)
-    parts = np.split(np.arange(dim), np.cumsum(law.covariance.sizes(dim))[:-1])
+    parts = np.split(np.arange(dim), np.cumsum(law.parts.spectrum.sizes(dim))[:-1])
     frame = law.manifold.frame
     start = BlockStatistics(
         jnp.zeros(0),
@@ -106,8 +106,8 @@ def _learn(
               f"largest distance {100 * float((away / ode).max()):.1f} %, allowed 4 s.e. + 2 % of "
               f"the test set + {_BIAS:g}/N; inputs lack {100 * missing:.0f} % of the teacher"),
         equal(f"D/N = {ratio:g}: fields of the teacher keep their variance", "1", 1.0,
-              float(np.diagonal(np.tensordot(np.asarray(law.covariance.eigenvalues[0]),
-                                             np.asarray(law.blocks.gram), axes=1)
+              float(np.diagonal(np.tensordot(np.asarray(law.parts.spectrum.eigenvalues[0]),
+                                             np.asarray(law.parts.gram), axes=1)
                                 + np.array(law.hidden)).mean()), 1e-9),
     ]  # fmt: skip
 
@@ -155,8 +155,8 @@ def _draws(work: Workspace, axis: Axes, ratio: float, law: HiddenManifold, colou
     dim, count = len(law.manifold.features), work.size(4000, 20000, 200)
     keys = jax.random.split(jax.random.key(work.seed), count)
     X = np.asarray(jax.jit(jax.vmap(lambda key: law.real_sample(key)[0]))(keys))
-    sizes = law.covariance.sizes(dim)
-    known = np.asarray(law.covariance.eigenvalues[0])
+    sizes = law.parts.spectrum.sizes(dim)
+    known = np.asarray(law.parts.spectrum.eigenvalues[0])
     seen = np.array([x.mean() for x in np.split((X**2).mean(0), np.cumsum(sizes)[:-1])])
     places = np.cumsum(sizes) / dim
     axis.semilogy(places, seen, "o", ms=2.5, color=COLOURS[colour], label=f"{ratio:g}")

@@ -156,7 +156,7 @@ def _adaptive(
         real, ode = _pair(work, f"ada-{colour}", model, sgd, dim, runs, samples)
         _draw(axis, real["risk"], ode["risk"], colour, name)
         gamma = [_RATE / x["accumulated_square"] ** 0.5 for x in (real, ode)]
-        _draw(steps, *gamma, colour, name)
+        _draw(steps, gamma[0], gamma[1], colour, name)
         checks.append(_follows(f"AdaGrad-norm, {name}", real["risk"], ode["risk"], dim, runs))
         end = gamma[0].isel(time=-1)
         checks.append(against_simulation(
