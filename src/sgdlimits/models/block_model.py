@@ -388,9 +388,8 @@ class BlockModel(AbstractModel[BlockStatistics]):
             if gradients is None:
                 g, h = jax.vmap(self.base.gradients_at, (None, 0, 0))(u.v, s, labels)
             else:
-                labels = jnp.broadcast_to(labels, (*labels.shape[:2], s.shape[2]))
-                one = lambda s, label: gradients(u.v, s, label, norms[c])  # noqa: E731
-                g, h = jax.vmap(jax.vmap(one, -1, -1))(s, labels)
+                each = jnp.broadcast_to(labels, (*labels.shape[:2], s.shape[2]))
+                g, h = _by_samples(gradients, u.v, s, each, norms[c])
             weighted = weight[:, None] * g
             products = lambda x: jnp.einsum("rin,rjn->rij", weighted, x)  # noqa: E731
             slope = slopes(products(z[:, : len(factor)]), factor)
@@ -508,3 +507,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
 
 
 _FIELD = "{} of the centred fields: sum over blocks, each times its variance of the inputs"
+
+
+def _by_samples(
+    gradients: Gradients, v: Array, s: Array, labels: Array, norm2: Array
+) -> tuple[Array, Array]:
+    """At nodes, which are the last axis, beside replicates on the first."""
+    one = lambda s, label: gradients(v, s, label, norm2)  # noqa: E731
+    return jax.vmap(jax.vmap(one, -1, -1))(s, labels)
