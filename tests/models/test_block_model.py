@@ -228,4 +228,4 @@ def test_what_is_learned_to_the_end_is_no_obstacle():
         dynamic(process), u.vector[None], jnp.asarray([200.0]), 1e-9, 1e-11, most_steps=2**11
     )
     end = u.with_vector(path[-1, 0])
-    assert float(sl.risk(model, end)) < 1e-10
+    assert abs(float(sl.risk(model, end))) < 1e-9

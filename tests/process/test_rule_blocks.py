@@ -110,7 +110,7 @@ def test_chain_and_real_vectors_have_one_law(name):
     real = _real(process, u)
     assert _apart(real, _chain(process, u)) < 5
     if name == "momentum":
-        wrong = sl.Spectrum(1.2 * _THREE.eigenvalues, fractions=_SHARES)
+        wrong = sl.Spectrum(1.5 * _THREE.eigenvalues, fractions=_SHARES)
         assert _apart(real, _chain(_process(name, wrong), u)) > 6
 
 

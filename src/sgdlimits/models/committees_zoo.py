@@ -74,7 +74,7 @@ def committee(
     tolerance: float | None = None,
     rule: AbstractRule | None = None,
     covariance: Spectrum | None = None,
-    hidden: ArrayLike | None = None,
+    hidden: ArrayLike | Matrix | None = None,
 ) -> Any:  # a Committee, or a BlockCommittee: callers know which
     """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
 

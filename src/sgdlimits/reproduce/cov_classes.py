@@ -6,6 +6,8 @@ other. The means are spread evenly over all dimensions, so that along what is le
 clean blocks stand out. Control: both classes isotropic.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,7 @@ def _cross_entropy(output: jax.Array, label: jax.Array) -> jax.Array:
     return jnp.logaddexp(0.0, output) - label[0] * output
 
 
-def _model(spectrum: Spectrum) -> MultiIndexModel:
+def _model(spectrum: Spectrum) -> Any:
     data = GaussianMixture([[1.0], [-1.0]], [1.0, 0.0], covariance=spectrum)
     network = Network(_output, width=1, layer=0)
     return MultiIndexModel(data=data, network=network, loss=_cross_entropy)

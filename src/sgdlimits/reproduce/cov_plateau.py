@@ -45,7 +45,7 @@ def plateaus(work: Workspace) -> tuple[Figure, list[Check]]:
         axis.set_xticks(counts[::2], [str(x) for x in counts[::2]])
         axis.minorticks_off()
         axis.legend()
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.2 * axis.get_ylim()[1])
     checks.append(_isotropic(work, time))
     checks += _verdicts(ends, counts)
     checks.append(_simulated(work, axes[0, 0], time))
@@ -116,7 +116,7 @@ def _verdicts(ends: dict[float, np.ndarray], counts: tuple[int, ...]) -> list[Ch
     checks = []
     for exponent, found in ends.items():
         heights, lengths = found.T
-        said = ", ".join(f"{x:.0f}" for x in lengths)
+        said = ", ".join(_at(x) for x in lengths)
         checks.append(holds(
             f"a = {exponent:g}: the more eigenvalues, the sooner the plateau ends", "it shrinks",
             bool((np.diff(lengths) < 0).all()), f"for L = 1 to {counts[-1]}: at {said}",
@@ -130,9 +130,13 @@ def _verdicts(ends: dict[float, np.ndarray], counts: tuple[int, ...]) -> list[Ch
         last = [found[-1, 1] for found in ends.values()]
         checks.append(holds(
             f"L = {counts[-1]}: the steeper the power law, the sooner it ends", "it shrinks",
-            bool((np.diff(last) < 0).all()), ", ".join(f"{x:.0f}" for x in last),
+            bool((np.diff(last) < 0).all()), ", ".join(_at(x) for x in last),
         ))  # fmt: skip
     return checks
+
+
+def _at(time: float) -> str:
+    return f"{time:.0f}" if np.isfinite(time) else "not yet"
 
 
 def _simulated(work: Workspace, axis: Axes, time: float) -> Check:
