@@ -16,6 +16,7 @@ _HOME = {
     "Teacher": "data.teacher",
     "Spectrum": "data.spectrum",
     "estimate": "data.estimated",
+    "hidden_manifold": "data.hidden_manifold",
     "SamplesWarning": "data.estimated",
     "Process": "process.process",
     "Network": "models.network",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from sgdlimits.compilation_cache import enable_compilation_cache as enable_compilation_cache
     from sgdlimits.data.estimated import SamplesWarning as SamplesWarning
     from sgdlimits.data.estimated import estimate as estimate
+    from sgdlimits.data.hidden_manifold import hidden_manifold as hidden_manifold
     from sgdlimits.data.mixture import GaussianMixture as GaussianMixture
     from sgdlimits.data.spectrum import Spectrum as Spectrum
     from sgdlimits.data.teacher import Teacher as Teacher

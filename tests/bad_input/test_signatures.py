@@ -69,6 +69,7 @@ _CALLS = {
     "risk_error": "dict(model=C, statistics=UC)",
     "Spectrum": "dict(eigenvalues=[1.0, 2.0])",
     "estimate": "dict(X=np.eye(4), y=np.arange(4.0))",
+    "hidden_manifold": "dict(features=np.eye(4), nonlinearity='erf', label=lambda f, z: f[0])",
     "BlockStatistics": "dict(v=[], M=np.zeros((2, 2, 1)), Q=np.stack([np.eye(2)] * 2))",
     "LeastSquares": "dict(covariance=sl.Spectrum([1.0, 2.0]))",
 }  # fmt: skip

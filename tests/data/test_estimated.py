@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import sgdlimits as sl
+from sgdlimits.data.estimated import ledoit_wolf
 
 
 def _classes(count, rng, turned=False):
@@ -107,3 +108,45 @@ def test_a_hidden_part_of_the_teacher():
         sl.Teacher(lambda f, z: f, gram=np.eye(2), hidden=1.0)
     with pytest.raises(ValueError, match="hidden: eigenvalue -1"):
         sl.Teacher(lambda f, z: f, hidden=-1.0)
+
+
+def _error(law, scales):
+    """Of the eigenvalues, root mean square over dimensions."""
+    found = np.repeat(np.asarray(law.covariance.eigenvalues[0]), law.covariance.sizes(len(scales)))
+    return float(np.sqrt(np.mean((found - np.sort(scales**2)[::-1]) ** 2)))
+
+
+def test_few_samples_are_shrunk():
+    # 30 samples of 40 features: the spectrum of so few is far too wide.
+    rng, scales = np.random.default_rng(3), np.linspace(0.8, 1.2, 40)
+    X = rng.standard_normal((30, 40)) * scales
+    y = X[:, 0] + rng.standard_normal(30)
+    with pytest.warns(sl.SamplesWarning, match="30 samples of 40 features"):
+        shrunk, bare = (sl.estimate(X, y, blocks=40, shrinkage=s) for s in ("auto", 0.0))
+    assert 0.5 < shrunk.report.shrinkage[0] <= 1
+    assert bare.report.shrinkage == (0.0,)
+    assert _error(shrunk, scales) < 0.3 * _error(bare, scales)
+    # Least squares through fewer samples than features leaves nothing, and knows nothing.
+    assert float(shrunk.hidden[0][0]) > 0.3
+    many = rng.standard_normal((4000, 40)) * scales
+    assert sl.estimate(many, many[:, 0], blocks=8).report.shrinkage == (0.0,)
+
+
+def test_shrinkage_is_that_of_ledoit_and_wolf():
+    covariance = pytest.importorskip("sklearn.covariance")
+    x = np.random.default_rng(4).standard_normal((25, 7)) * np.arange(1, 8)
+    known = covariance.ledoit_wolf_shrinkage(x, assume_centered=True)
+    assert ledoit_wolf(x) == pytest.approx(known, rel=1e-12)
+
+
+def test_shrinkage_by_hand_and_bad_ones():
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((200, 4)) * [3.0, 1.0, 1.0, 0.5], np.repeat([0, 1], 100)
+    X[y == 1, 0] += 2
+    half, bare = (sl.estimate(X, y, blocks=4, shrinkage=s).covariance for s in (0.5, 0.0))
+    mean = np.asarray(bare.eigenvalues).mean(1, keepdims=True)
+    np.testing.assert_allclose(half.eigenvalues, (bare.eigenvalues + mean) / 2, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"shrinkage=1.5: expected a number from 0 to 1"):
+        sl.estimate(X, y, shrinkage=1.5)
+    with pytest.raises(ValueError, match="shrinkage='much'"):
+        sl.estimate(X, y, shrinkage="much")

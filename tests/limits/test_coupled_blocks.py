@@ -45,7 +45,7 @@ def test_a_solve_is_that_of_the_dense_matrix(weights, layer, parts):
     rng = np.random.default_rng(0)
     dense = _matrix(rng, weights, layer, parts)
     right = rng.standard_normal(len(dense))
-    solver = CoupledBlocks(Couplings(weights, layer, *parts))
+    solver = CoupledBlocks(Couplings(weights, [(False, layer), *((True, n) for n in parts)]))
 
     def solve(dense):
         operator = lx.MatrixLinearOperator(dense)
@@ -60,9 +60,25 @@ def test_a_solve_is_that_of_the_dense_matrix(weights, layer, parts):
 
 
 def test_split_and_join():
-    couplings = Couplings(np.ones((1, 5)), 2, 1, 3)
+    couplings = Couplings(np.ones((1, 5)), [(False, 2), (True, 1), (True, 3)])
     y = jnp.arange(22.0)
     v, blocks = couplings.split(y)
     assert blocks.shape == (5, 4)
     assert blocks[0].tolist() == [2, 7, 8, 9]
     np.testing.assert_array_equal(couplings.join(v, blocks), y)
+
+
+def test_parts_may_stand_in_any_order():
+    # As with momentum: numbers of no block between, and after, those of blocks.
+    rng = np.random.default_rng(1)
+    weights, layer, parts = np.arange(1.0, 36)[None] ** -1.2, 3, (2, 1)
+    dense = _matrix(rng, weights, layer, parts)
+    n = len(dense)
+    places = np.split(np.arange(n), np.cumsum([3, 70]))
+    order = np.concatenate([places[0][:1], places[1], places[0][1:2], places[2], places[0][2:]])
+    mixed, right = dense[np.ix_(order, order)], rng.standard_normal(n)
+    one = (False, 1)
+    solver = CoupledBlocks(Couplings(weights, [one, (True, 2), one, (True, 1), one]))
+    state = solver.init(lx.MatrixLinearOperator(jnp.asarray(mixed)), {})
+    solution = solver.compute(state, jnp.asarray(right), {})[0]
+    np.testing.assert_allclose(mixed @ np.asarray(solution), right, atol=1e-9)

@@ -26,6 +26,15 @@ def _classes(covariance=_BY_CLASS):
     return sl.MultiIndexModel(data=data, network=network, loss=loss)
 
 
+def _noisy_signs(covariance=_THREE):
+    """Logistic loss on a teacher's noisy labels."""
+    network = sl.Network(lambda v, s: s[0], width=1, layer=0)
+    loss = lambda o, y: jnp.logaddexp(0.0, o) - y[0] * o  # noqa: E731
+    label = lambda f, z: jnp.where(f[0] + 0.5 * z > 0, 1.0, 0.0)  # noqa: E731
+    data = sl.Teacher(label, covariance=covariance, hidden=[[0.3]])
+    return sl.MultiIndexModel(data=data, network=network, loss=loss)
+
+
 def _real(process, u, keys):
     frame = process.frame(_DIM)
     state = process.lift(jax.random.key(7), u, frame)
@@ -59,9 +68,14 @@ def _apart(one, other, centre):
 
 
 @pytest.mark.parametrize(
-    ("make", "other", "batch"), [(_committee, _THREE, 1), (_classes, _BY_CLASS, 3)],
-    ids=["committee", "classes-in-batches"],
-)  # fmt: skip
+    ("make", "other", "batch"),
+    [
+        (_committee, _THREE, 1),
+        (_classes, _BY_CLASS, 3),
+        pytest.param(_noisy_signs, _THREE, 1, marks=pytest.mark.slow),
+    ],
+    ids=["committee", "classes-in-batches", "noisy-signs"],
+)
 def test_chain_and_real_vectors_have_one_law(make, other, batch):
     process = sl.Process(make(), sl.OnlineSGD(step=4.0, batch=batch))
     u = sl.initial(make(), _DIM, 1, 5)[0]

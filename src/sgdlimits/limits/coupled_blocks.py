@@ -11,6 +11,7 @@ known by its products alone; a few of them find its parts. Patterns over blocks 
 all vanish see B without U; then the weights themselves see U.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import lineax as lx
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Integer, PyTree
 
 _TRIES = 64
 _RELATIVE_ZERO = 1e-9
@@ -30,23 +31,32 @@ class Couplings(eqx.Module):
 
     Args:
         weights: of the sums, (sums, blocks).
-        layer: numbers in front of the blocks that belong to none.
-        shapes: of the parts of one block in a state, which follow each other: (n_1, n_2).
+        parts: of a state, which follow each other: whether each is of blocks, and how many numbers
+            it has, of every block or in all.
     """
 
     sums: Float[Array, "sums blocks"]  # an orthonormal basis of the weights
     pattern: Float[Array, " blocks"]  # whose sums vanish
+    order: Integer[Array, " n"]  # first what belongs to no block, then the others' parts
     layer: int = eqx.field(static=True)
     parts: tuple[int, ...] = eqx.field(static=True)
 
-    def __init__(self, weights: Float[np.ndarray, "sums blocks"], layer: int, *parts: int):
+    def __init__(
+        self, weights: Float[np.ndarray, "sums blocks"], parts: Sequence[tuple[bool, int]]
+    ):
         _, sizes, rows = np.linalg.svd(weights, full_matrices=False)
         basis = rows[sizes > _RELATIVE_ZERO * sizes.max(initial=0.0)]
         self.sums, self.pattern = jnp.asarray(basis), jnp.asarray(_without_sums(basis))
-        self.layer, self.parts = layer, parts
+        sizes = [size * weights.shape[1] if inside else size for inside, size in parts]
+        places = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+        order = sorted(range(len(parts)), key=lambda i: parts[i][0])
+        self.order = jnp.asarray(np.concatenate([places[i] for i in order]))
+        self.layer = sum(size for inside, size in parts if not inside)
+        self.parts = tuple(size for inside, size in parts if inside)
 
     def split(self, y: Float[Array, " n"]) -> tuple[Float[Array, " layer"], Array]:
         """(v, (blocks, m)) of a state."""
+        y = y[self.order]
         v, rest, first = y[: self.layer], y[self.layer :], 0
         blocks, found = self.pattern.shape[0], []
         for size in self.parts:
@@ -57,7 +67,8 @@ class Couplings(eqx.Module):
     def join(self, v: Array, blocks: Float[Array, "blocks m"]) -> Float[Array, " n"]:
         """The inverse of ``split``."""
         edges = np.cumsum(self.parts)[:-1]
-        return jnp.concatenate([v, *(x.reshape(-1) for x in jnp.split(blocks, edges, axis=1))])
+        y = jnp.concatenate([v, *(x.reshape(-1) for x in jnp.split(blocks, edges, axis=1))])
+        return jnp.zeros_like(y).at[self.order].set(y, unique_indices=True)
 
 
 def _without_sums(basis: Float[np.ndarray, "sums blocks"]) -> Float[np.ndarray, " blocks"]:

@@ -202,14 +202,12 @@ def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: floa
 
 def couplings_of(process: Process, horizon: float) -> Couplings | None:
     """Of the statistics of a model with many blocks, where explicit steps would be too many."""
-    weights = process.model.coupled_blocks()
-    if weights is None or horizon * weights.max(initial=0.0) < _STIFF:
+    if process.model.coupled_blocks() is None:
         return None
-    u = process.template
-    layer, blocks = u.v.shape[0], weights.shape[1]  # pyright: ignore[reportAttributeAccessIssue]
-    p, r = u.M.shape[-2:]  # pyright: ignore[reportAttributeAccessIssue]
-    assert u.vector.size == layer + blocks * (p * r + p * (p + 1) // 2)
-    return Couplings(weights, layer, p * r, p * (p + 1) // 2)
+    weights, parts = process.kernel.coupled_blocks()
+    if horizon * weights.max(initial=0.0) < _STIFF:
+        return None
+    return Couplings(weights, parts)
 
 
 class Solutions(NamedTuple):

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.rules import Nodes
-from sgdlimits.expectations.small_linalg import cholesky, solve_lower
-from sgdlimits.models.block_expectations import Moments, slopes
+from sgdlimits.expectations.small_linalg import cholesky
+from sgdlimits.models.block_expectations import Along, Moments, slopes_of
 from sgdlimits.models.block_increments import IncrementNodes
 from sgdlimits.models.block_model import BlockModel
 from sgdlimits.models.class_nodes import Affine, ClassNodes
@@ -32,6 +33,11 @@ class BlockCommittee(BlockModel):
 
     records_risk: ClassVar = True
 
+    @property
+    def law_of_fields(self) -> AbstractDataLaw:
+        """With the hidden part of the teacher's preactivations in the fields."""
+        return self.base.data
+
     def _initial_layer(self, key: Key[Array, ""]) -> Float[Array, " layer"]:
         trained = self.base.train_second_layer
         return jnp.asarray(self.base.second_layer) if trained else self.template.v
@@ -48,30 +54,28 @@ class BlockCommittee(BlockModel):
         """Delta/2."""
         return self.base.irreducible_risk()
 
-    def _spread(self, total: Expectations, u: BlockStatistics) -> Expectations:
+    def _spread(self, total: Expectations, u: BlockStatistics, along: Along | None) -> Expectations:
         """Expectations at the total fields as those of the blocks: a linear map."""
         now = self._totals(u, 0)
         G = jnp.asarray(self.base.gram)
-        factor = cholesky(jnp.block([[G, now.M.T], [now.M, now.Q]]))
         gy = jnp.concatenate([total.gf, total.gs], axis=1)
-        slope = slopes(solve_lower(factor, gy.T).T, factor)
+        slope = slopes_of(gy, jnp.block([[G, now.M.T], [now.M, now.Q]]))
         r = self.data.directions
         nothing = jnp.zeros(self.width)
-        return self._in_blocks(
-            Moments(total.h, nothing, slope[:, r:], slope[:, :r], total.gg), u, 0
-        )
+        moments = Moments(total.h, nothing, slope[:, r:], slope[:, :r], total.gg)
+        return self._in_blocks(moments, u, 0, along)
 
-    def expectations(self, u: BlockStatistics) -> Expectations:
+    def expectations(self, u: BlockStatistics, along: Along | None = None) -> Expectations:
         """By formula where the committee has one."""
         now = self._totals(u, 0)
         e, ridge = self.base.expectations(now), self.ridge
         free = Expectations(e.h - ridge * u.v, e.gf - ridge * now.M, e.gs - ridge * now.Q, e.gg)
-        return self._with_ridge(self._spread(free, u), u)
+        return self._with_ridge(self._spread(free, u, along), u, along)
 
-    def deviations(self, u: BlockStatistics) -> Expectations | None:
+    def deviations(self, u: BlockStatistics, along: Along | None = None) -> Expectations | None:
         """Of the committee at the total fields."""
         each: Expectations | None = self.base.deviations(self._totals(u, 0))
-        return None if each is None else jax.vmap(lambda e: self._spread(e, u))(each)
+        return None if each is None else jax.vmap(lambda e: self._spread(e, u, along))(each)
 
     def relative_errors(self, u: BlockStatistics) -> dict[str, Array]:
         """Of the committee at the total fields."""

@@ -39,7 +39,7 @@ def increment_covariance(
     blocks, p, r = u.M.shape
     gram, a, tau = model.blocks.gram, jnp.asarray(model.data.coefficients)[c], model.tau[c]
     z, weight = at.nodes.together
-    g, h = model.base.gradients_at(u.v, at.s(z), at.labels(model.data, z))
+    g, h = model.base.gradients_at(u.v, at.s(z), at.labels(model.law_of_fields, z))
     own = jnp.concatenate(
         [
             jnp.concatenate([gram, jnp.swapaxes(u.M, 1, 2)], axis=2),

@@ -17,16 +17,16 @@ from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.data.blocks import Blocks
-from sgdlimits.expectations.rules import AbstractRule
+from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo
 from sgdlimits.expectations.small_linalg import cholesky, symmetric_root
-from sgdlimits.models import block_rows
+from sgdlimits.models import block_landmarks, block_rows
 from sgdlimits.models.base import AbstractModel, PlainStep
 from sgdlimits.models.block_domain import (
     check_block_overlaps,
     check_block_ranks,
     into_block_domain,
 )
-from sgdlimits.models.block_expectations import Moments, in_blocks, slopes
+from sgdlimits.models.block_expectations import Along, Moments, in_blocks, slopes
 from sgdlimits.models.block_increments import IncrementNodes, increment_covariance
 from sgdlimits.models.class_nodes import Affine, ClassNodes, field_factors, nodes_of_fields
 from sgdlimits.models.expectation_scales import in_scales
@@ -37,15 +37,15 @@ from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Parameters, Statistics
 
+#: (v, s, label, |X|²/dim) -> (g, h) of one sample.
+Gradients = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
+
 _INSIDE = 1e-6  # relative; the derivative is wrong by about this
 _MANY = 32  # blocks, from which on the ODE takes implicit steps
 _NODES_TOGETHER = 2**13  # of all classes
 _WHY_NOT = {
     "mean_field": "its reduced equations are for isotropic inputs",
     "spectra": "its Hessian and gradient matrices are known for isotropic inputs only",
-    "fixed_points": "searches and stability are not written for overlaps in blocks",
-    "basin_probabilities": "it needs fixed points, which are not searched for in blocks",
-    "linearise": "it starts from fixed points, which are not searched for in blocks",
     "rescale": "magnified limits are not written for overlaps in blocks",
     "testing.check": "its states and frames are those of isotropic inputs",
     "audit": "its points are not drawn for overlaps in blocks",
@@ -68,6 +68,8 @@ class BlockModel(AbstractModel[BlockStatistics]):
 
     statistics_class: ClassVar = BlockStatistics
     kernel: ClassVar = "blocks"
+    sees_overlaps: ClassVar = False
+    overlap_dims: ClassVar = (BlockStatistics.dims["M"], BlockStatistics.dims["Q"])
     has_one_step_moments: ClassVar = False
     citation: ClassVar = (
         "Y. Yoshida, M. Okada. Data-dependence of plateau phenomenon in learning with neural "
@@ -91,9 +93,19 @@ class BlockModel(AbstractModel[BlockStatistics]):
         return found
 
     @property
+    def law_of_fields(self) -> AbstractDataLaw:
+        """The law whose labels are functions of the nodes' fields."""
+        return self.data
+
+    @property
     def width(self) -> int:
         """Number of rows."""
         return self.base.width
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Of the gradients."""
+        return self.base.kinks
 
     @property
     def layer_size(self) -> int:
@@ -254,6 +266,18 @@ class BlockModel(AbstractModel[BlockStatistics]):
         """Rows with these overlaps; what is free is uniform orthogonal to the frame's parts."""
         return Parameters(u.v, block_rows.lift_rows(key, u, self.blocks, frame))
 
+    def rows_of(self, parameters: Parameters) -> Parameters:
+        """The parameters themselves."""
+        return parameters
+
+    def parameters_of(self, rows: Parameters) -> Parameters:
+        """The rows themselves."""
+        return rows
+
+    def overlaps(self, u: BlockStatistics) -> BlockStatistics:
+        """The statistics themselves."""
+        return u
+
     # -- starts --------------------------------------------------------------------------------
 
     def initial_constants(self, dim: int) -> Integer[Array, " blocks"]:
@@ -331,19 +355,46 @@ class BlockModel(AbstractModel[BlockStatistics]):
 
     # -- expectations --------------------------------------------------------------------------
 
-    def _in_blocks(self, of: Moments, u: BlockStatistics, c: Any) -> Expectations:
-        a = jnp.asarray(self.data.coefficients)[c]
-        return in_blocks(of, u, self.blocks.gram, a, self.tau[c], self.blocks.fractions)
+    def _in_blocks(
+        self, of: Moments, u: BlockStatistics, c: Any, along: Along | None
+    ) -> Expectations:
+        a, along = jnp.asarray(self.data.coefficients)[c], along or Along(u.M, u.Q)
+        return in_blocks(of, u, along, self.blocks.gram, a, self.tau[c], self.blocks.fractions)
 
-    def _estimates(self, u: BlockStatistics, rule: AbstractRule | None = None) -> Expectations:
+    def changed_estimates(
+        self, u: BlockStatistics, gradients: Gradients, along: Along, log2: int
+    ) -> Expectations:
+        """Of gradients that an algorithm has changed sample by sample, ridge included.
+
+        ``gradients``: (v, s, label, |X|²/dim) -> (g, h), without ridge. The first axis are
+        replicates of 2^``log2`` nodes.
+        """
+        law = self.data
+        fields = self.width + (law.directions + law.label_noises) * law.labels_see_fields
+        rule = QuasiMonteCarlo(fields, log2, split=False)
+        return self._with_ridge(self._estimates(u, rule, along, gradients), u, along)
+
+    def _estimates(
+        self,
+        u: BlockStatistics,
+        rule: AbstractRule | None = None,
+        along: Along | None = None,
+        gradients: Gradients | None = None,
+    ) -> Expectations:
         """Without ridge; the first axis are the rule's replicates."""
         rule = self.rule if rule is None else rule
+        norms = self.tau @ self.blocks.fractions  # |X|²/dim, class by class
 
         def of_class(c: Array) -> Expectations:
             at, factor = self._nodes(u, c, rule)
             z, weight = at.nodes
             labels = jax.vmap(lambda z: at.labels(self.data, z))(z)
-            g, h = jax.vmap(self.base.gradients_at, (None, 0, 0))(u.v, jax.vmap(at.s)(z), labels)
+            s = jax.vmap(at.s)(z)
+            if gradients is None:
+                g, h = jax.vmap(self.base.gradients_at, (None, 0, 0))(u.v, s, labels)
+            else:
+                each = jnp.broadcast_to(labels, (*labels.shape[:2], s.shape[2]))
+                g, h = _by_samples(gradients, u.v, s, each, norms[c])
             weighted = weight[:, None] * g
             products = lambda x: jnp.einsum("rin,rjn->rij", weighted, x)  # noqa: E731
             slope = slopes(products(z[:, : len(factor)]), factor)
@@ -356,22 +407,27 @@ class BlockModel(AbstractModel[BlockStatistics]):
                 slope_f=slope[..., :r] if r else zero,
                 gg=products(g),
             )
-            return self._in_blocks(moments, u, c)
+            return self._in_blocks(moments, u, c, along)
 
         return self.over_classes(of_class, rule)
 
-    def _with_ridge(self, e: Expectations, u: BlockStatistics) -> Expectations:
-        ridge = self.ridge
-        return Expectations(e.h + ridge * u.v, e.gf + ridge * u.M, e.gs + ridge * u.Q, e.gg)
+    def _with_ridge(
+        self, e: Expectations, u: BlockStatistics, along: Along | None = None
+    ) -> Expectations:
+        ridge, Q = self.ridge, u.Q if along is None else along.Q
+        return Expectations(e.h + ridge * u.v, e.gf + ridge * u.M, e.gs + ridge * Q, e.gg)
 
-    def expectations(self, u: BlockStatistics) -> Expectations:
-        """Block by block, ridge included; gg counts what a block gains of E[g gᵀ]."""
-        return self._with_ridge(self._estimates(u).mean(), u)
+    def expectations(self, u: BlockStatistics, along: Along | None = None) -> Expectations:
+        """Block by block, ridge included; gg counts what a block gains of E[g gᵀ].
 
-    def deviations(self, u: BlockStatistics) -> Expectations | None:
+        ``along``: rows that the gradient's overlaps gs are with; default: the model's own.
+        """
+        return self._with_ridge(self._estimates(u, along=along).mean(), u, along)
+
+    def deviations(self, u: BlockStatistics, along: Along | None = None) -> Expectations | None:
         """Distances to coarser rules, or deviations of the rule's replicates."""
         return rule_deviations(
-            lambda rule: self._estimates(u, rule), self.rule, lambda e: self._scales(u, e)
+            lambda rule: self._estimates(u, rule, along), self.rule, lambda e: self._scales(u, e)
         )
 
     def relative_errors(self, u: BlockStatistics) -> dict[str, Float[Array, ""]]:
@@ -391,6 +447,12 @@ class BlockModel(AbstractModel[BlockStatistics]):
             wedges(near, lambda rule: self._estimates(u, rule), coarser, u.Q),
         ]
         return in_scales(jax.tree.map(lambda *x: jnp.concatenate(x), *parts), size)
+
+    def in_scales(
+        self, deviations: Expectations, u: BlockStatistics, e: Expectations
+    ) -> dict[str, Float[Array, ""]]:
+        """Deviations of expectations in units of their scales, by name."""
+        return in_scales(deviations, self._scales(u, e))
 
     def _scales(self, u: BlockStatistics, e: Expectations) -> Expectations:
         """As for isotropic inputs, with the largest variances of fields in any class."""
@@ -420,9 +482,18 @@ class BlockModel(AbstractModel[BlockStatistics]):
     # -- landmarks, results --------------------------------------------------------------------
 
     def search_points(self, rng: np.random.Generator, count: int, step: float) -> BlockStatistics:
-        """None: fixed points are not searched for."""
-        self.check_capability("fixed_points")
-        raise AssertionError
+        """Random overlaps of order one, alike in all blocks up to a part."""
+        return block_landmarks.wide(self.template, self.blocks, rng, count)
+
+    def neighbours(
+        self, u: BlockStatistics, rng: np.random.Generator, count: int, radius: float
+    ) -> BlockStatistics:
+        """Moves v, M, and the rests within the positive semidefinite matrices."""
+        return block_landmarks.near(u, self.blocks, rng, count, radius)
+
+    def relabelled(self, u: BlockStatistics) -> list[BlockStatistics]:
+        """Neighbouring neurons exchanged."""
+        return block_landmarks.relabelled(u, self.layer_size)
 
     def completed(self, dataset: xr.Dataset) -> xr.Dataset:
         """With M_total and Q_total, sums over blocks, and eigenvalues and fractions of the blocks.
@@ -445,3 +516,11 @@ class BlockModel(AbstractModel[BlockStatistics]):
 
 
 _FIELD = "{} of the centred fields: sum over blocks, each times its variance of the inputs"
+
+
+def _by_samples(
+    gradients: Gradients, v: Array, s: Array, labels: Array, norm2: Array
+) -> tuple[Array, Array]:
+    """At nodes, which are the last axis, beside replicates on the first."""
+    one = lambda s, label: gradients(v, s, label, norm2)  # noqa: E731
+    return jax.vmap(jax.vmap(one, -1, -1))(s, labels)

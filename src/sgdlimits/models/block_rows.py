@@ -38,6 +38,14 @@ def random_rows(
     return B @ jnp.swapaxes(roots, 1, 2), B @ jnp.swapaxes(B, 1, 2) + rest
 
 
+def coordinates(
+    M: Float[Array, "width r"], Q: Float[Array, "width width"], root: Float[Array, "r r"]
+) -> tuple[Float[Array, "width r"], Float[Array, "width width"]]:
+    """(B, rest) in one block: M = B rootᵀ, Q = B Bᵀ + rest."""
+    B = solve_lower(root, M.T).T
+    return B, Q - B @ B.T
+
+
 def lift_rows(
     key: Key[Array, ""], u: BlockStatistics, blocks: Blocks, frame: Float[Array, "r dim"]
 ) -> Float[Array, "width dim"]:

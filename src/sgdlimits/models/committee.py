@@ -105,6 +105,8 @@ class Committee(MultiIndexModel):
         tolerance: error that expectations may have, in units of their scales; default 1e-3.
         rule_is_chosen: whether ``rule`` stays where it is not accurate enough.
         covariance: eigenvalues of the inputs' covariance; the call then gives a ``BlockCommittee``.
+        hidden: covariance (k, k) of the part of the teacher's preactivations that inputs do not
+            contain; with a covariance only.
 
     Raises:
         TypeError, ValueError: for arguments that do not fit.
@@ -138,6 +140,7 @@ class Committee(MultiIndexModel):
         tolerance: float | None = None,
         rule_is_chosen: bool = False,
         covariance: Spectrum | None = None,
+        hidden: ArrayLike | Matrix | None = None,
     ):
         for name, activation in (("student", student), ("teacher", teacher)):
             if not isinstance(activation, AbstractActivation):
@@ -153,7 +156,11 @@ class Committee(MultiIndexModel):
         rows = np.shape(gram)[-1]
         teacher_second_layer = _weights("teacher_second_layer", teacher_second_layer, rows)
         target = CommitteeTarget(teacher, tuple(teacher_second_layer), noise)
-        self.data = Teacher(target, gram=gram, covariance=covariance)
+        if hidden is not None and covariance is None:
+            raise ValueError(
+                "hidden: needs a covariance of the inputs; Spectrum([1.0]) is the isotropic one."
+            )
+        self.data = Teacher(target, gram=gram, covariance=covariance, hidden=hidden)
         output = CommitteeOutput(student, tuple(second_layer))
         layer = width if train_second_layer else 0
         self.network = Network(output, width=width, layer=layer, kinks=student.kinks)
@@ -168,6 +175,13 @@ class Committee(MultiIndexModel):
         from sgdlimits.models.block_committee import BlockCommittee  # which is made of these
 
         return BlockCommittee(self.data, cast(Committee, self.on_total()))
+
+    def on_total(self) -> MultiIndexModel:
+        """On isotropic inputs, for formulas: they see the whole preactivations of the teacher."""
+        law = cast(Teacher, self.data.total())
+        if law.hidden is not None:
+            law = Teacher(law.label_function, gram=np.array(law.gram) + np.array(law.hidden))
+        return eqx.tree_at(lambda model: model.data, self, law)
 
     # -- what it was built from ----------------------------------------------------------------
 

@@ -74,6 +74,7 @@ def committee(
     tolerance: float | None = None,
     rule: AbstractRule | None = None,
     covariance: Spectrum | None = None,
+    hidden: ArrayLike | Matrix | None = None,
 ) -> Any:  # a Committee, or a BlockCommittee: callers know which
     """f = (1/p) sum v_i sigma(s_i) learns y = (1/k) sum a_r sigma*(s*_r) + sqrt(noise) z.
 
@@ -95,6 +96,8 @@ def committee(
         rule: nodes in p + k dimensions for expectations without formula, instead.
         covariance: eigenvalues of the inputs' covariance; default 1. Statistics are then overlaps
             block by block.
+        hidden: covariance (k, k) of a Gaussian part of the teacher's preactivations that inputs do
+            not contain: misfit, hidden manifolds. Needs ``covariance``.
 
     Returns:
         A ``Committee``; with a covariance a ``BlockCommittee``.
@@ -131,6 +134,7 @@ def committee(
         tolerance=None if tolerance is None else _validate.positive("tolerance", tolerance),
         rule_is_chosen=rule is not None,
         covariance=covariance,
+        hidden=hidden,
     )
 
 

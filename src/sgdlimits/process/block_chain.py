@@ -62,7 +62,13 @@ class Outside(eqx.Module):
 
 
 def outside(blocks: Blocks, width: int, dim: int, single: bool) -> Outside:
-    """Of the blocks in R^dim.
+    """Of the blocks in R^dim; see ``free_dimensions``."""
+    free = free_dimensions(blocks, width, dim)
+    return Outside(tuple(OutsideGram(x, width, single=single) for x in free))
+
+
+def free_dimensions(blocks: Blocks, width: int, dim: int) -> list[int]:
+    """Of the blocks outside of rows and frame, in R^dim.
 
     Raises:
         ValueError: for a block that cannot hold rows and frame, or too many blocks.
@@ -82,7 +88,7 @@ def outside(blocks: Blocks, width: int, dim: int, single: bool) -> Outside:
             f"the {width} rows and {blocks.ranks[worst]} directions that engine='chain' keeps "
             f"there; take dim >= {needed}, or use engine='sgd'."
         )
-    return Outside(tuple(OutsideGram(int(x), width, single=single) for x in free))
+    return free.tolist()
 
 
 def coordinates(u: BlockStatistics, roots: Float[Array, "blocks r r"]) -> BlockCoordinates:

@@ -13,6 +13,7 @@ from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.process import block_chain
 from sgdlimits.process.block_chain import BlockCoordinates, BlockSamples
+from sgdlimits.process.layout import BlockLayout
 from sgdlimits.process.plain_states import PlainStates
 from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Parameters
@@ -32,15 +33,14 @@ class BlockKernel(PlainStates):
     algorithm: OnlineSGD
 
     @staticmethod
-    def check_algorithm(algorithm: OnlineSGD) -> None:
-        """Raise ValueError for anything but plain SGD, its batches and schedules."""
-        if not algorithm.plain:
-            raise ValueError(
-                f"rule={algorithm.rule!r}: with a covariance there is plain SGD, with any batch, "
-                "schedule and ridge; leave the rule out."
-            )
-        if algorithm.spherical:
-            raise ValueError("spherical=True: not with a covariance; use spherical=False.")
+    def takes(algorithm: OnlineSGD) -> bool:
+        """Plain SGD, its batches and schedules."""
+        return algorithm.plain and not algorithm.spherical
+
+    def coupled_blocks(self) -> tuple[Any, Any]:
+        """Weights of the sums that couple blocks, and the parts of a state (``Couplings``)."""
+        layout = BlockLayout.of(self.model, self.algorithm.rule)
+        return self.model.coupled_blocks(), layout.coupled
 
     def _step_size(self, dim: Any, time: Array) -> Array:
         delta = jnp.asarray(self.algorithm.delta(dim))

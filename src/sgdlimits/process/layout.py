@@ -5,15 +5,15 @@ Rows stand in the order (parameters, memory, memory, ...), as many of each as th
 
 from collections.abc import Callable
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from sgdlimits.algorithms.rules.base import AbstractRule, Memory, Scalar
-from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.statistics.base import AbstractStatistics, Label
+from sgdlimits.statistics.block_overlaps import BlockStatistics
 from sgdlimits.statistics.overlaps import Statistics
 from sgdlimits.statistics.remembered import Extra, remembered
 
@@ -22,8 +22,8 @@ class Whole(NamedTuple):
     """Second layers (kinds, layer), overlaps of all rows, and scalars by name."""
 
     v: Float[Array, "kinds layer"]
-    M: Float[Array, "rows directions"]
-    Q: Float[Array, "rows rows"]
+    M: Float[Array, "*blocks rows directions"]
+    Q: Float[Array, "*blocks rows rows"]
     scalars: dict[str, Array]
 
     @property
@@ -35,12 +35,12 @@ class Whole(NamedTuple):
 class Layout(eqx.Module):
     """Of the statistics of ``model`` under a rule."""
 
-    model: AbstractRowModel
+    model: Any
     memory: tuple[Memory, ...] = eqx.field(static=True)
     scalars: tuple[Scalar, ...]
 
     @classmethod
-    def of(cls, model: AbstractRowModel, rule: AbstractRule) -> "Layout":
+    def of(cls, model: Any, rule: AbstractRule) -> Self:
         """Of a model under a rule."""
         return cls(model, rule.memory, rule.scalars)
 
@@ -94,6 +94,9 @@ class Layout(eqx.Module):
         """The model's own statistics."""
         return u.base if self._apart else u
 
+    def _base(self, v: Array, M: Array, Q: Array) -> Any:
+        return self.model.of_overlaps(Statistics(v, M, Q))
+
     def with_base(self, u: Any, base: AbstractStatistics) -> Any:
         """With other statistics of the model."""
         return u.with_base(base) if self._apart else base
@@ -102,25 +105,24 @@ class Layout(eqx.Module):
         """Of one state."""
         now = self.model.overlaps(self.base(u))
         names = [x.name for x in self.memory]
-        p, r = now.M.shape
         layer = [now.v, *(getattr(u, f"v_{x}", now.v) for x in names)]
-        M = [now.M, *(getattr(u, f"M_{x}").reshape(p, r) for x in names)]
-        blocks = {(x, x): getattr(u, f"Q_{x}").reshape(p, p) for x in names}
+        M = [now.M, *(getattr(u, f"M_{x}").reshape(now.M.shape) for x in names)]
+        blocks = {(x, x): getattr(u, f"Q_{x}").reshape(now.Q.shape) for x in names}
         blocks["parameters", "parameters"] = now.Q
         order = ("parameters", *names)
         for one, other in combinations(order, 2):
-            block = getattr(u, f"Q_{one}_{other}").reshape(p, p)
-            blocks[one, other], blocks[other, one] = block, block.T
+            block = getattr(u, f"Q_{one}_{other}").reshape(now.Q.shape)
+            blocks[one, other], blocks[other, one] = block, jnp.swapaxes(block, -1, -2)
         Q = jnp.block([[blocks[one, other] for other in order] for one in order])
         scalars = {x.name: getattr(u, x.name) for x in self.scalars}
-        return Whole(jnp.stack(layer), jnp.concatenate(M), Q, scalars)
+        return Whole(jnp.stack(layer), jnp.concatenate(M, axis=-2), Q, scalars)
 
     def join(self, whole: Whole) -> Any:
         """The inverse."""
         p, names = self.model.width, [x.name for x in self.memory]
         at = {x: slice(i * p, (i + 1) * p) for i, x in enumerate(("parameters", *names))}
         ours = at["parameters"]
-        base = self.model.of_overlaps(Statistics(whole.v[0], whole.M[ours], whole.Q[ours, ours]))
+        base = self._base(whole.v[0], whole.M[..., ours, :], whole.Q[..., ours, ours])
         if not self._apart:
             return base
         of_M, of_Q = (_shaped(dims) for dims in self.model.overlap_dims)
@@ -128,10 +130,10 @@ class Layout(eqx.Module):
         for i, x in enumerate(names):
             if self.model.layer_size:
                 fields[f"v_{x}"] = whole.v[1 + i]
-            fields[f"M_{x}"] = of_M(whole.M[at[x]])
-            fields[f"Q_{x}"] = of_Q(whole.Q[at[x], at[x]])
+            fields[f"M_{x}"] = of_M(whole.M[..., at[x], :])
+            fields[f"Q_{x}"] = of_Q(whole.Q[..., at[x], at[x]])
         for one, other in combinations(("parameters", *names), 2):
-            fields[f"Q_{one}_{other}"] = of_Q(whole.Q[at[one], at[other]])
+            fields[f"Q_{one}_{other}"] = of_Q(whole.Q[..., at[one], at[other]])
         return self.statistics_class(**fields, **whole.scalars)
 
     def begin(self, base: AbstractStatistics) -> Any:
@@ -141,10 +143,28 @@ class Layout(eqx.Module):
         now = self.model.overlaps(base)
         copies = jnp.asarray([1.0, *(1.0 if x.copies else 0.0 for x in self.memory)])
         scalars = {x.name: jnp.asarray(x.start, float) for x in self.scalars}
-        M = (copies[:, None, None] * now.M).reshape(-1, now.M.shape[1])
+        M = jnp.concatenate([copy * now.M for copy in copies], axis=-2)
         Q = jnp.kron(copies[:, None] * copies, now.Q)
         begun = self.join(Whole(copies[:, None] * now.v, M, Q, scalars))
         return self.with_base(begun, base)  # to the last bit
+
+
+class BlockLayout(Layout):
+    """The same on inputs with several eigenvalues: overlaps have a leading axis of blocks."""
+
+    def _base(self, v: Array, M: Array, Q: Array) -> BlockStatistics:
+        return BlockStatistics(v, M, Q)
+
+    @property
+    def coupled(self) -> tuple[tuple[bool, int], ...]:
+        """Parts of a state's vector: whether each is of blocks, and its numbers."""
+        p, r, layer = self.model.width, self.model.data.directions, self.model.layer_size
+        memory, upper = len(self.memory), p * (p + 1) // 2
+        each = [(False, layer), (True, p * r), (True, upper)]
+        pairs = memory * (memory + 1) // 2
+        return (
+            *each, *memory * each, *pairs * [(True, p * p)], (False, len(self.scalars)),
+        )  # fmt: skip
 
 
 def _shaped(dims: tuple[str, ...]) -> Callable[[Array], Array]:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.algorithms.rules.base import AbstractRule
 from sgdlimits.algorithms.rules.population import Population
 from sgdlimits.models.row_model import AbstractRowModel
@@ -20,6 +21,11 @@ S = TypeVar("S", bound=AbstractStatistics)
 
 class PopulationKernel(RuleRowKernel[S]):
     """Steps of the kernel below, each as long as the rule says at the statistics before it."""
+
+    @staticmethod
+    def takes(algorithm: OnlineSGD) -> bool:
+        """Rules that ask the population."""
+        return algorithm.rule.asks_population
 
     @staticmethod
     def check_rule(model: AbstractRowModel, rule: AbstractRule) -> None:

@@ -13,7 +13,7 @@ from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.models.base import AbstractModel, PlainStep, check_model
 from sgdlimits.models.rule_errors import Coarser
-from sgdlimits.process.kernels import check_algorithm, kernel_of
+from sgdlimits.process.kernels import kernel_of
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
 from sgdlimits.statistics.fixed_sets import FixedSet
@@ -58,9 +58,8 @@ class Process(eqx.Module, Generic[S]):
                 f"second_layer_rate={self.algorithm.second_layer_rate!r}: {name} has no second "
                 "layer that is trained; leave it at 1.0."
             )
-        check_algorithm(self.model, self.algorithm)
         rule = self.algorithm.rule
-        kernel = kernel_of(self.model, rule)
+        kernel = kernel_of(self.model, self.algorithm)
         if self.algorithm.spherical:
             kernel.check_spherical(self.model)
         if not rule.simple:
@@ -69,7 +68,7 @@ class Process(eqx.Module, Generic[S]):
     @property
     def kernel(self) -> Any:
         """How the model's parameters move."""
-        return kernel_of(self.model, self.algorithm.rule)(self.model, self.algorithm)
+        return kernel_of(self.model, self.algorithm)(self.model, self.algorithm)
 
     # -- states --------------------------------------------------------------------------------
 

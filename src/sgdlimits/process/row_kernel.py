@@ -44,6 +44,11 @@ class RowKernel(PlainStates, Generic[S]):
     model: AbstractRowModel[S]
     algorithm: OnlineSGD
 
+    @staticmethod
+    def takes(algorithm: OnlineSGD) -> bool:
+        """Rules that carry nothing along, and see the mean gradient alone."""
+        return algorithm.rule.simple
+
     # -- what an algorithm does with a batch ---------------------------------------------------
 
     def _move(self, gradient: Gradient, delta: Array, time: Array) -> Move:

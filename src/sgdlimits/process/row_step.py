@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.algorithms.rules.base import At
 from sgdlimits.expectations.small_linalg import cholesky
-from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
 from sgdlimits.process.ruled_gradient import ruled_gradient
 
@@ -34,8 +33,9 @@ class Drawn(NamedTuple):
     noise: Float[Array, "*width_coordinates"]
     layer_noise: Float[Array, "*layer"]
     #: Deviations of samples whose parts outside ``x`` leaves out, and as many rows as ``width``
-    #: with T Tᵀ ~ Wishart: what the mean of g Xᵀ has there is C T, C Cᵀ = the mean's own Gram.
-    outside: tuple[Array, Array] | None = None
+    #: with T Tᵀ ~ Wishart: what the mean of g Xᵀ has there is C T, C Cᵀ = the mean's own Gram. One
+    #: such pair for every block of inputs.
+    outside: tuple[tuple[Array, Array], ...] = ()
 
 
 class MeanGradient(NamedTuple):
@@ -47,7 +47,7 @@ class MeanGradient(NamedTuple):
 
 
 def mean_gradient(
-    model: AbstractRowModel,
+    model: Any,
     algorithm: OnlineSGD,
     v: Float[Array, " layer"],
     W: Float[Array, "width coordinates"],
@@ -68,8 +68,7 @@ def mean_gradient(
 
     each = jax.vmap(of_sample)(x, drawn.label)
     along = each.g.T @ x / len(x)
-    if drawn.outside is not None:
-        deviation, basis = drawn.outside
+    for deviation, basis in drawn.outside:
         scaled = each.g.T * deviation
         along = along + cholesky(scaled @ scaled.T) @ basis / len(x)
     in_rows = jnp.mean(each.pull) * W + along
@@ -79,7 +78,7 @@ def mean_gradient(
 
 
 def row_step(
-    model: AbstractRowModel,
+    model: Any,
     algorithm: OnlineSGD,
     state: RowState,
     frame: Float[Array, "r coordinates"],

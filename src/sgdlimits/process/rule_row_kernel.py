@@ -113,15 +113,18 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             raise TypeError(f"statistics={u!r}: expected {layout.statistics_class.__name__}.")
         base = layout.base(u)
         RowKernel(self.model, self.algorithm).check_state(base)
-        for scalar in layout.scalars:
-            value = np.asarray(getattr(u, scalar.name))
-            if not (np.isfinite(value).all() and (value > 0).all()):
-                raise ValueError(f"statistics: {scalar.name} must be finite and above 0.")
+        self._check_scalars(u)
         if layout.memory:
             whole = self._over_batch(lambda u: layout.split(u), u)
             template = layout.split(self.template).rows
             check_overlaps(Statistics(whole.v[..., 0, :], whole.M, whole.Q), template,
                            self.model.data.root)  # fmt: skip
+
+    def _check_scalars(self, u: Any) -> None:
+        for scalar in self.layout.scalars:
+            value = np.asarray(getattr(u, scalar.name))
+            if not (np.isfinite(value).all() and (value > 0).all()):
+                raise ValueError(f"statistics: {scalar.name} must be finite and above 0.")
 
     def _over_batch(self, function: Any, u: Any) -> Any:
         for _ in u.batch_shape:
@@ -152,11 +155,13 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             return u
 
         def one(u: Any) -> Any:
-            whole = self.layout.split(u)
-            inside = into_domain(whole.rows, self.model.data.root)
-            return self.layout.join(whole._replace(M=inside.M, Q=inside.Q))
+            return self.layout.join(self._inside(self.layout.split(u)))
 
         return self._over_batch(one, u)
+
+    def _inside(self, whole: Whole) -> Whole:
+        inside = into_domain(whole.rows, self.model.data.root)
+        return whole._replace(M=inside.M, Q=inside.Q)
 
     def interior(self, u: Any) -> Any:
         """Where the drift is differentiated."""
@@ -358,10 +363,10 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         frame = jnp.concatenate([root, jnp.zeros((r, n + vectors))], axis=1)
         padded = jnp.concatenate([jnp.zeros((vectors, r + n)), T], axis=1)
         x = jnp.concatenate([noise.inside, jnp.zeros((len(noise.inside), vectors))], axis=1)
-        outside = None
+        outside = ()
         if self._together:
             x, more = x[:batch], x[batch:] + padded[self.model.width :]
-            outside = (noise.deviation, padded[: self.model.width])
+            outside = ((noise.deviation, padded[: self.model.width]),)
         else:
             more = x[batch:] + padded[batch:]
             x = x[:batch] + noise.deviation[:, None] * padded[:batch]
@@ -416,6 +421,9 @@ class RuleRowKernel(eqx.Module, Generic[S]):
             return self._estimates(u, whole).mean()
         return self.model.expectations(self.layout.base(u))
 
+    def _model_deviations(self, u: Any, whole: Whole) -> Expectations | None:
+        return self.model.deviations(self.layout.base(u))
+
     def population_drift(self, u: Any, time: Any) -> Any:
         """f, at factor 1."""
         whole = self.layout.split(u)
@@ -444,7 +452,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         """Of g - f, with a leading axis along which squares add up; None: it is exact."""
         whole = self.layout.split(u)
         if not self.by_samples:
-            deviations = self.model.deviations(self.layout.base(u))
+            deviations = self._model_deviations(u, whole)
         elif is_exact(self.model):
             deviations = None
         else:
@@ -531,7 +539,7 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         """With minus the rates of the scalars, which gain E|g|^2|X|^2/dim a unit of steps/dim."""
         if not self.layout.scalars:
             return against
-        gained = self._gained(whole, jnp.trace(e.gg), step)
+        gained = self._gained(whole, _total_trace(e.gg), step)
         return against._replace(scalars=jax.tree.map(jnp.negative, gained))
 
     def _gained(self, whole: Whole, square: Array, step: Any) -> dict[str, Array]:
@@ -543,13 +551,17 @@ class RuleRowKernel(eqx.Module, Generic[S]):
     def _inflation(
         self, whole: Whole, e: Expectations, step: Any, time: Any, *, noise: bool
     ) -> Whole:
-        rates, p = self._rates(whole, time), self.model.width
+        rates = self._rates(whole, time)
         b, z = rates.gradient, rates.noise
         gg = step / self.algorithm.batch * jnp.kron(b[:, None] * b, e.gg)
         if noise and self.rule.noisy:
-            gg = gg + step * jnp.kron(z[:, None] * z, jnp.eye(p))
+            gg = gg + step * jnp.kron(z[:, None] * z, self._noise_overlaps())
         none = jax.tree.map(jnp.zeros_like, whole)
         return none._replace(Q=gg)
+
+    def _noise_overlaps(self) -> Float[Array, "width width"]:
+        """Of the noise's rows, per dimension."""
+        return jnp.eye(self.model.width)
 
     def tangent(self, u: Any, rate: Whole, relax: bool = False) -> Any:
         """A rate of change of all overlaps as one of the statistics, on the sphere if need be."""
@@ -646,3 +658,9 @@ def _mixed(mix: Float[Array, "kinds kinds"], x: Float[Array, "rows columns"]) ->
         sum((mix[i, j] * each[j] for j in range(1, kinds)), mix[i, 0] * each[0])
         for i in range(kinds)
     ])  # fmt: skip
+
+
+def _total_trace(gg: Float[Array, "*blocks width width"]) -> Array:
+    """Over blocks, if there are some."""
+    each = jnp.trace(gg, axis1=-2, axis2=-1)
+    return jnp.sum(each) if each.ndim else each

@@ -1,14 +1,15 @@
 """What a rule makes of the gradient of a single sample."""
 
+from typing import Any
+
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from sgdlimits.algorithms.rules.base import AbstractRule
-from sgdlimits.models.row_model import AbstractRowModel
 from sgdlimits.models.sample_gradient import Gradient, Seen
 
 
-def ruled_gradient(model: AbstractRowModel, rule: AbstractRule, v: Array, seen: Seen) -> Gradient:
+def ruled_gradient(model: Any, rule: AbstractRule, v: Array, seen: Seen) -> Gradient:
     """The gradient at ``seen``, ahead of itself and scaled as the rule says."""
     norm2 = seen.norm2
     assert norm2 is not None

@@ -21,6 +21,11 @@ class TreeKernel(PlainStates):
     model: CustomModel
     algorithm: OnlineSGD
 
+    @staticmethod
+    def takes(algorithm: OnlineSGD) -> bool:
+        """Rules that carry nothing along, and see the mean gradient alone."""
+        return algorithm.rule.simple
+
     def _step_size(self, dim: Any, time: Array) -> Array:
         delta = jnp.asarray(self.algorithm.delta(dim))
         return delta * jnp.asarray(self.algorithm.factor(time), delta.dtype)

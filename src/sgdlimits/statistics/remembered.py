@@ -50,15 +50,21 @@ class Remembered(AbstractStatistics):
 
     def _places(self, extra: Extra) -> tuple[np.ndarray, ...]:
         shape = self._shape(extra)
-        if extra.symmetric and shape:
-            return np.triu_indices(shape[0])
-        return tuple(np.indices(shape).reshape(len(shape), -1)) if shape else ()
+        if not shape:
+            return ()
+        places = np.indices(shape).reshape(len(shape), -1)
+        return tuple(places[:, places[-2] <= places[-1]] if extra.symmetric else places)
 
     def _names(self, extra: Extra) -> list[str]:
         if not extra.dims:
             return [extra.name]
         each = zip(*self._places(extra), strict=True)
-        return [f"{extra.name}_{''.join(str(i + 1) for i in place)}" for place in each]
+        block = int(extra.dims[0] == "block")
+        return [
+            f"{extra.name}_{''.join(str(i + 1) for i in place[block:])}"
+            + "".join(f"_block{j + 1}" for j in place[:block])
+            for place in each
+        ]
 
     @property
     def vector(self) -> Float[Array, "*batch statistics"]:
@@ -86,7 +92,7 @@ class Remembered(AbstractStatistics):
             position = np.zeros(shape, dtype=int)
             position[places] = np.arange(count)
             if extra.symmetric:
-                position[places[::-1]] = np.arange(count)
+                position[(*places[:-2], places[-1], places[-2])] = np.arange(count)
             fields[extra.name] = part[..., position]
         return type(self)(**{name: getattr(base, name) for name in base.dims}, **fields)
 

@@ -112,11 +112,6 @@ class AbstractRule(eqx.Module):
         """Whether it does the same at all times."""
         return True
 
-    @property
-    def kind(self) -> str:
-        """What a kernel must do for it: "simple", "population", or "any" thing else."""
-        return "population" if self.asks_population else "simple" if self.simple else "any"
-
     def in_the_limit(self) -> "AbstractRule":
         """The rule whose limit dim -> infinity is this one's; default: itself."""
         return self
