@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
+import jax
 import numpy as np
 
 from sgdlimits import _resources
@@ -16,13 +17,20 @@ from sgdlimits import _resources
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def is_placeholder(value: object) -> bool:
+    """Whether ``value`` stands for one number inside a JAX transformation, where none is known."""
+    return isinstance(value, jax.core.Tracer) and value.shape == ()
+
+
 def number(name: str, value: object) -> float:
-    """Return ``value`` as a finite float.
+    """Return ``value`` as a finite float; a placeholder of ``jax.grad`` or ``jit`` as it is.
 
     Raises:
         TypeError: if it is not a real number.
         ValueError: if it is NaN or infinite.
     """
+    if is_placeholder(value):
+        return value  # pyright: ignore[reportReturnType]
     if hasattr(value, "shape") and getattr(value, "shape", None) == ():
         value = value.item()  # type: ignore[attr-defined]
     if isinstance(value, bool) or not isinstance(value, Real):
@@ -49,7 +57,7 @@ def as_float(value: Any) -> Any:
 def positive(name: str, value: object) -> float:
     """Return ``value`` as a finite float above zero, or raise."""
     result = number(name, value)
-    if result <= 0:
+    if not is_placeholder(result) and result <= 0:
         raise ValueError(f"{name}={value!r}: expected a number above 0.")
     return result
 
@@ -57,7 +65,7 @@ def positive(name: str, value: object) -> float:
 def nonnegative(name: str, value: object) -> float:
     """Return ``value`` as a finite float that is at least zero, or raise."""
     result = number(name, value)
-    if result < 0:
+    if not is_placeholder(result) and result < 0:
         raise ValueError(f"{name}={value!r}: expected a number that is at least 0.")
     return result
 

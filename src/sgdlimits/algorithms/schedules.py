@@ -71,6 +71,17 @@ class Piecewise(eqx.Module):
         return jnp.asarray(self.values)[index]
 
 
+class Linear(eqx.Module):
+    """Straight lines between given values; build one with ``linear``."""
+
+    times: Float[np.ndarray | Array, " knots"]
+    values: Float[np.ndarray | Array, " knots"]
+
+    def __call__(self, time: Any) -> Array:
+        """The factor at ``time``; before and after the knots the first and the last value."""
+        return jnp.interp(jnp.asarray(time, float), jnp.asarray(self.times), self.values)
+
+
 class FromOptax(eqx.Module):
     """A schedule of step counts read at t/duration; build one with ``from_optax``."""
 
@@ -140,6 +151,27 @@ def piecewise(times: Sequence[float], values: Sequence[float]) -> Piecewise:
     return Piecewise(np.array(jumps), np.array(levels))
 
 
+def linear(times: Sequence[float], values: Sequence[float]) -> Linear:
+    """The factor is values[i] at times[i], straight between them, and constant outside of them.
+
+    Args:
+        times: increasing nominal times.
+        values: as many, each at least 0.
+
+    Raises:
+        TypeError, ValueError: for lists that do not fit.
+    """
+    knots = [_validate.nonnegative("times", time) for time in _validate.listed("times", times)]
+    levels = [_validate.nonnegative("values", x) for x in _validate.listed("values", values)]
+    if len(levels) != len(knots) or not knots:
+        raise ValueError(
+            f"values={list(values)!r}: expected as many as the {len(knots)} times, at least one."
+        )
+    if any(b <= a for a, b in pairwise(knots)):
+        raise ValueError(f"times={list(times)!r}: expected increasing times.")
+    return Linear(np.array(knots), np.array(levels))
+
+
 def from_optax(schedule: Callable[[Any], Any], duration: float) -> FromOptax:
     """A schedule of optax, which counts steps, as a function of nominal time.
 
@@ -166,7 +198,9 @@ def check_schedule(schedule: Any, name: str = "schedule") -> None:
         raise TypeError(f"{name}={schedule!r}: expected a function t -> factor{hint}.")
     try:
         shape = jax.eval_shape(schedule, jax.ShapeDtypeStruct((), float)).shape
-        first = float(jnp.asarray(schedule(jnp.zeros(()))))
+        value = jnp.asarray(schedule(jnp.zeros(())))
+        # What depends on a number that is differentiated has no value yet.
+        first = 0.0 if _validate.is_placeholder(value) else float(value)
     except Exception as error:
         raise ValueError(
             f"{name}={schedule!r}: failed at t = 0 (it must be traceable by JAX): {error}"

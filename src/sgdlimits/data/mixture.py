@@ -36,6 +36,18 @@ def _row(name: str, value: object, allow_infinite: bool = False) -> tuple[float,
     return tuple(float(x) for x in array)
 
 
+def _snr(value: Any) -> tuple[float, ...]:
+    """One number or one per class; placeholders of transformations, which are finite, pass."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if any(map(_validate.is_placeholder, items)):
+        return tuple(items)
+    return _row("snr", value, allow_infinite=True)
+
+
+def _infinite(value: float) -> bool:
+    return not _validate.is_placeholder(value) and value == math.inf
+
+
 def _table(labels: ArrayLike) -> Matrix:
     table = _validate.reals("labels", labels)
     if table.size == 0:
@@ -98,10 +110,10 @@ class GaussianMixture(AbstractDataLaw):
         self.probabilities = _row(
             "probabilities", equal if probabilities is None else probabilities
         )
-        row = _row("snr", snr, allow_infinite=True)
+        row = _snr(snr)
         self.snr = row * classes if len(row) == 1 else row
         self._check(classes)
-        self.noiseless = tuple(value == math.inf for value in self.snr)
+        self.noiseless = tuple(map(_infinite, self.snr))
         if covariance is not None and any(self.noiseless):
             raise ValueError(
                 "snr=inf: without noise there is no covariance; leave one of them out."
@@ -119,7 +131,7 @@ class GaussianMixture(AbstractDataLaw):
         if len(self.snr) != classes:
             raise ValueError(f"snr: expected one number, or one per class, got {len(self.snr)}.")
         for value in self.snr:
-            if value != math.inf:
+            if not _infinite(value):
                 _validate.positive("snr", value)
 
     def _outputs(self, directions: int) -> int:

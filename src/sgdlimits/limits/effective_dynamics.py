@@ -137,13 +137,17 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
                 "time; use a constant step."
             )
 
+    def _is_traced(self, u: S) -> bool:
+        """Whether a transformation of JAX sees the states, the numbers, or what a schedule uses."""
+        return is_traced((u, self.process, self.sgd.factor(jnp.zeros(()))))
+
     def _each(self, method: Callable[..., PyTree], u: S, *arguments: Any) -> PyTree:
         """A method of the process over all batch axes of ``u``, as one compiled program."""
         arguments = tuple(
             x if isinstance(x, jax.Array) else jnp.asarray(_validate.nonnegative("time", x))
             for x in arguments
         )
-        if is_traced(u):  # inside jit or vmap there are no values to check
+        if self._is_traced(u):  # inside jit or grad there are no values to check
             return _over_batch(dynamic(self.process), method, u, arguments, checked=False)[0]
         self.process.check_state(u)
         process = self.process
@@ -181,14 +185,21 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
         Raises:
             ValueError: if ``times`` is not increasing from 0 on, or ``u0`` is impossible.
+
+        Inside ``jax.jit``, ``jax.vmap`` and ``jax.grad``, of the start or of any number of the
+        model or the algorithm, nothing is checked, and expectations are those of the model's own
+        rule.
         """
         u0 = self.process.complete(u0)
-        self.process.check_state(u0)
+        traced = self._is_traced(u0)
+        if not traced:
+            self.process.check_state(u0)
         times = flow.check_times(times)
         default = flow.default_tolerances(self.process)
         rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
         atol = default[1] if atol is None else _validate.positive("atol", atol)
-        return flow.solve(self.process, u0, times, rtol, atol)
+        solve = flow.solve_traced if traced else flow.solve
+        return solve(self.process, u0, times, rtol, atol)
 
     def fixed_points(
         self,

@@ -200,6 +200,18 @@ def solve(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: floa
     return u0.with_vector(jnp.asarray(path[:, order].reshape(len(times), *y0.shape)))
 
 
+#: Of a solution that is differentiated: reverse derivatives cost memory for every step allowed.
+_MOST_TRACED_STEPS = 2**14
+
+
+def solve_traced(process: Process[S], u0: S, times: np.ndarray, rtol: float, atol: float) -> S:
+    """``EffectiveDynamics.solve`` inside a transformation of JAX: one rule, no checks."""
+    y0 = u0.vector
+    flat = y0.reshape(-1, y0.shape[-1])
+    path = solve_vectors(dynamic(process), flat, jnp.asarray(times), rtol, atol, _MOST_TRACED_STEPS)
+    return u0.with_vector(path.reshape(len(times), *y0.shape))
+
+
 def couplings_of(process: Process, horizon: float) -> Couplings | None:
     """Of the statistics of a model with many blocks, where explicit steps would be too many."""
     if process.model.coupled_blocks() is None:

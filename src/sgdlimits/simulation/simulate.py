@@ -60,7 +60,7 @@ def simulate(
     engine: str | AbstractEngine = "chain",
     *,
     dim: int,
-    time: float,
+    time: float | None = None,
     runs: int = 1,
     seed: int = 0,
     initial: AbstractStatistics | None = None,
@@ -78,14 +78,15 @@ def simulate(
     """Simulate the summary statistics of online SGD with one of the engines.
 
     Args:
-        model: what is learned, for example ``SpikedTensor()``.
+        model: what is learned, for example ``SpikedTensor()``; or a ``Protocol`` of tasks.
         sgd: the algorithm; default ``OnlineSGD()``.
         engine: "sgd" (real vectors), "chain" (the exact law of the statistics), "sde" (drift and
             noise to leading order in 1/dim), "ode" (dim -> infinity) or "mean_field" (committees:
             width -> infinity too, at a cost linear in the width; results hold v, M and q). Or one
             of ``sgdlimits.engines`` with its options, such as ``ODE(rtol=1e-6)``.
         dim: dimension of the data. The ODE uses it only for the initial law and the time grid.
-        time: horizon, in units of steps * step / dim; rounded to whole steps.
+        time: horizon, in units of steps * step / dim; rounded to whole steps. A ``Protocol`` has its
+            own.
         runs: number of independent runs.
         seed: integer seed; decides everything. Engines with one seed share initial conditions.
         initial: statistics to start from, one state or one per run; default: the papers' random
@@ -118,6 +119,14 @@ def simulate(
         DivergenceWarning: if runs left the range of floating point.
     """
     _check_places(progress, out)
+    if (of_tasks := getattr(model, "simulate", None)) is not None:
+        return of_tasks(
+            sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial, record=record,
+            first_run=first_run, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field,
+            observe=observe, progress=progress, out=out,
+        )  # fmt: skip
+    if time is None:
+        raise TypeError("time: missing; expected a number, in units of steps * step / dim.")
     checked = check(
         model, sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial,
         record=record, first_run=first_run, dtype=dtype, literal=literal, dt=dt, risk=risk,
