@@ -74,6 +74,11 @@ _HOME = {
     "regime": "closed_forms.committee_regimes",
     "explosion_probability": "analysis.explosion",
     "sweep": "simulation.sweep",
+    "Protocol": "simulation.protocol",
+    "states": "simulation.states",
+    "optimise_schedule": "analysis.optimal_schedule",
+    "OptimalSchedule": "analysis.optimal_schedule",
+    "ScheduleWarning": "analysis.optimal_schedule",
     "plot": "plots.one_call",
     "enable_compilation_cache": "compilation_cache",
     "save": "simulation.store",
@@ -93,6 +98,9 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.exit_time import drop_time as drop_time
     from sgdlimits.analysis.exit_time import exit_time as exit_time
     from sgdlimits.analysis.explosion import explosion_probability as explosion_probability
+    from sgdlimits.analysis.optimal_schedule import OptimalSchedule as OptimalSchedule
+    from sgdlimits.analysis.optimal_schedule import ScheduleWarning as ScheduleWarning
+    from sgdlimits.analysis.optimal_schedule import optimise_schedule as optimise_schedule
     from sgdlimits.auditing.report import AuditReport as AuditReport
     from sgdlimits.auditing.run import audit as audit
     from sgdlimits.closed_forms.committee_regimes import regime as regime
@@ -143,9 +151,11 @@ if TYPE_CHECKING:
     from sgdlimits.process.initial import initial as initial
     from sgdlimits.process.initial import lift as lift
     from sgdlimits.simulation.ensemble import SimulationInterrupted as SimulationInterrupted
+    from sgdlimits.simulation.protocol import Protocol as Protocol
     from sgdlimits.simulation.result import DivergenceWarning as DivergenceWarning
     from sgdlimits.simulation.sample_diffusion import sample_diffusion as sample_diffusion
     from sgdlimits.simulation.simulate import simulate as simulate
+    from sgdlimits.simulation.states import states as states
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
     from sgdlimits.simulation.sweep import sweep as sweep

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from sgdlimits import _resources
 
@@ -19,7 +19,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def is_placeholder(value: object) -> bool:
     """Whether ``value`` stands for one number inside a JAX transformation, where none is known."""
-    return isinstance(value, jax.core.Tracer) and value.shape == ()
+    return isinstance(value, Tracer) and value.shape == ()
 
 
 def number(name: str, value: object) -> float:

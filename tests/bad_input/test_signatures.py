@@ -62,6 +62,9 @@ _CALLS = {
     "regime": "dict(width_exponent=0.0, step_exponent=0.0)",
     "explosion_probability": "dict(model=M, sgd=S, dim=20, time=0.5)",
     "sweep": "dict(arguments=P, grid={'snr': [1.0]})",
+    "Protocol": "dict(tasks=[(M, 1.0)])",
+    "states": "dict(dataset=DS, model=M)",
+    "optimise_schedule": "dict(model=M, time=0.5, initial=U, most_evaluations=1)",
     "save": "dict(dataset=DS, path=tmp / 'new')",
     "load": "dict(path=tmp / 'none')",
     "critical_step": "dict(model=C)",
@@ -78,6 +81,7 @@ _MADE_HERE = {
     "AuditReport", "BasinProbabilities", "Committee", "Comparison", "DivergenceWarning",
     "EffectiveDynamics", "EscapeLaw", "FixedPoint", "InaccurateWarning", "RescaledDynamics",
     "SimulationInterrupted", "CustomModel", "SamplesWarning",
+    "OptimalSchedule", "ScheduleWarning",
     "plot",  # takes any number of results; its own test has what it refuses
 }  # fmt: skip
 # Nothing takes these.

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from scipy import optimize
 
 from sgdlimits import _validate
@@ -30,6 +30,7 @@ _ROOM = 4.0  # how far above the best constant a schedule may go by default
 _TOLERANCES = (1e-7, 1e-9)
 _MOST_STEPS = 2**14
 _CLOSE = 1e-3  # of the range: at a bound
+_PATIENCE, _STALLED = 20, 1e-4  # evaluations that gain less than this share
 _WORSE = 1e30  # for the search, where the limit ceases to exist
 
 #: Final statistics (one state) -> a number to be made small.
@@ -68,7 +69,7 @@ class OptimalSchedule:
     value: float
     constant: Constant
     cosine: Constant
-    at_bound: Float[np.ndarray, " knots"]
+    at_bound: Bool[np.ndarray, " knots"]
     history: Float[np.ndarray, " evaluations"]
     converged: bool
 
@@ -145,6 +146,8 @@ def optimise_schedule(
     knots = _validate.integer("knots", knots, 2, 4096)
     most_evaluations = _validate.integer("most_evaluations", most_evaluations, 1)
     low, high = _check_bounds(bounds)
+    if progress is not None:
+        _validate.boolean("progress", progress)
     if not process.has_jacobian:
         raise ValueError(
             f"model={type(model).__name__}: its drift crosses jumps and cannot be differentiated."
@@ -288,7 +291,10 @@ class _Problem:
         )  # fmt: skip
         advanced(most - min(len(history), most))
         value = self.evaluate(found.x)[0]
-        return _Search(found.x, value, np.array(history), bool(found.success))
+        # A line search that finds nothing better ends at the accuracy of the solver.
+        resting = history[-min(len(history), _PATIENCE)] - history[-1] <= _STALLED * abs(value)
+        converged = bool(found.success or (len(history) < most and resting))
+        return _Search(found.x, value, np.array(history), converged)
 
     def check_accuracy(self, values: np.ndarray) -> None:
         """Warn as ``solve`` does where expectations are not accurate along the best solution."""

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 def draw_schedules(found: "OptimalSchedule", axes: Axes | None = None) -> Any:
     """The factor that was found, with its knots, over the best constant and half cosine."""
-    if axes is None:
-        _, panels = new_figure(1, 1, width=COLUMN, height=2.4)
-        axes = panels[0, 0]
-        axes.set_title("")
+    axes = _panel() if axes is None else axes
     times, values = np.asarray(found.schedule.times), np.asarray(found.schedule.values)
     fine = np.linspace(0.0, times[-1], 200)
     wave = found.cosine.factor * (1 + np.cos(math.pi * fine / times[-1])) / 2
@@ -31,3 +28,9 @@ def draw_schedules(found: "OptimalSchedule", axes: Axes | None = None) -> Any:
     axes.set(xlabel="$t$", ylabel="factor of the step", ylim=(0, None))
     axes.legend(title="objective at the end")
     return axes
+
+
+def _panel() -> Axes:
+    _, panels = new_figure(1, 1, width=COLUMN, height=2.4)
+    panels[0, 0].set_title("", loc="left")  # a panel alone needs no letter
+    return panels[0, 0]

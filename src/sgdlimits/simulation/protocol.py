@@ -193,7 +193,7 @@ def _seed(seed: int, number: int) -> int:
 
 def _onward(state: AbstractStatistics) -> AbstractStatistics:
     """States to go on from; a run that diverged goes on from another's, and is marked later."""
-    alive = np.isfinite(np.asarray(state.vector)).all(-1)
+    alive = np.atleast_1d(np.isfinite(np.asarray(state.vector)).all(-1))
     if alive.all():
         return state
     if not alive.any():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import jax
 import numpy as np
@@ -53,9 +53,18 @@ _WORDS = {
 }
 
 
+@runtime_checkable
+class Simulates(Protocol):
+    """What knows how to simulate itself: several models one after the other."""
+
+    def simulate(self, sgd: OnlineSGD | None, engine: Any, **options: Any) -> xr.Dataset:
+        """The result."""
+        ...
+
+
 @_validate.with_words(_WORDS)
 def simulate(
-    model: Model,
+    model: Model | Simulates,
     sgd: OnlineSGD | None = None,
     engine: str | AbstractEngine = "chain",
     *,
@@ -85,8 +94,8 @@ def simulate(
             width -> infinity too, at a cost linear in the width; results hold v, M and q). Or one
             of ``sgdlimits.engines`` with its options, such as ``ODE(rtol=1e-6)``.
         dim: dimension of the data. The ODE uses it only for the initial law and the time grid.
-        time: horizon, in units of steps * step / dim; rounded to whole steps. A ``Protocol`` has its
-            own.
+        time: horizon, in units of steps * step / dim; rounded to whole steps. None for a
+            ``Protocol``, whose tasks have times.
         runs: number of independent runs.
         seed: integer seed; decides everything. Engines with one seed share initial conditions.
         initial: statistics to start from, one state or one per run; default: the papers' random
@@ -119,8 +128,8 @@ def simulate(
         DivergenceWarning: if runs left the range of floating point.
     """
     _check_places(progress, out)
-    if (of_tasks := getattr(model, "simulate", None)) is not None:
-        return of_tasks(
+    if isinstance(model, Simulates):
+        return model.simulate(
             sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial, record=record,
             first_run=first_run, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field,
             observe=observe, progress=progress, out=out,
@@ -128,7 +137,7 @@ def simulate(
     if time is None:
         raise TypeError("time: missing; expected a number, in units of steps * step / dim.")
     checked = check(
-        model, sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial,
+        cast(Model, model), sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial,
         record=record, first_run=first_run, dtype=dtype, literal=literal, dt=dt, risk=risk,
         mean_field=mean_field, observe=observe, keeps=out is not None,
     )  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
-from sgdlimits.models.base import AbstractModel
+from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
@@ -23,11 +23,12 @@ def states(
         Statistics with the dataset's dimensions ``run`` and ``time`` (those that it has) leading.
 
     Raises:
-        TypeError: unless it is a dataset.
+        TypeError: unless they are a dataset and a model.
         ValueError: if it lacks a statistic of the model.
     """
     if not isinstance(dataset, xr.Dataset):
         raise TypeError(f"dataset={dataset!r}: expected a result of simulate.")
+    check_model(model)
     template = model.template if sgd is None else Process(model, sgd).template
     fields = {}
     for name, dims in type(template).dims.items():
