@@ -86,6 +86,7 @@ def test_norms_and_shared_parts_are_those_of_rows():
     assert (data["C"].values[:, -1] ** 2).mean() > 1e-3
 
 
+@pytest.mark.slow
 def test_more_directions_change_nothing():
     # One teacher, erf: the second direction holds a few thousandths of what is shared.
     one, two, four = (_reduced(30, 4.0, 1, common=n)[0] for n in (1, 2, 4))

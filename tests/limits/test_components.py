@@ -167,6 +167,7 @@ def test_search_finds_the_components_of_the_binary_mixture():
     _assert_search_finds_the_formula(_binary(), starts=128)
 
 
+@pytest.mark.slow
 def test_search_finds_the_components_of_xor_with_one_neuron():
     _assert_search_finds_the_formula(_xor(1), starts=128)
 

@@ -215,6 +215,7 @@ def test_a_fixed_second_layer_has_no_rate():
     assert sl.phase_retrieval(2, train_second_layer=True).template.v.shape == (2,)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*of its scale only")  # to 2e-3
 @pytest.mark.stat
 def test_kinks_that_nodes_cross_have_no_derivative_but_right_moments():
