@@ -23,7 +23,8 @@ def test_it_is_better_than_both_families_and_its_value_is_that_of_the_limit():
     assert found.gain == pytest.approx(found.constant.value / found.value)
     for shift in (-0.05, 0.05):  # no neighbour is better
         values = np.asarray(found.schedule.values) * (1 + shift * np.cos(np.arange(6)))
-        sgd = sl.OnlineSGD(schedule=sl.schedules.linear(found.schedule.times.tolist(), values.tolist()))
+        moved = sl.schedules.linear(found.schedule.times.tolist(), values.tolist())
+        sgd = sl.OnlineSGD(schedule=moved)
         end = sl.effective_dynamics(_MODEL, sgd).solve(_START, [4.0])[0]
         assert float(sl.risk(_MODEL, end)) > found.value
     axes = found.plot()
