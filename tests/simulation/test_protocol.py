@@ -66,7 +66,7 @@ def test_other_engines_agree_with_the_chain(engine):
         (lambda: sl.Protocol([(_A, 1.0)], names=["a", "b"]), "names="),
         (lambda: _run(sl.Protocol([(_A, 1.0)]), "mean_field"), "engine='mean_field'"),
         (lambda: _run(sl.Protocol([(_A, 1.0)]), time=3.0), "time: a Protocol has none"),
-        (lambda: sl.simulate(_A, dim=20), "time: missing"),
+        (lambda: sl.simulate(_A, dim=20), "time=None: expected a real number"),
     ],
 )
 def test_nonsense_is_refused(make, message, as_users_run):

@@ -141,7 +141,7 @@ def _constant_steps(work: Workspace, axis: Axes, dim: int) -> list[Check]:
             float(limit[0, -3:].mean()), float(late.mean()),
             float(late.std(ddof=1)) / runs**0.5, _BIAS / dim * float(limit[0, -1]), "(4/d of it)",
         ))  # fmt: skip
-    axis.legend(loc="lower left")
+    axis.legend(loc="upper right")
     axis.set_title("      least squares", fontsize=7)
     return checks
 

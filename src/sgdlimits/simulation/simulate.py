@@ -134,8 +134,7 @@ def simulate(
             first_run=first_run, dtype=dtype, literal=literal, dt=dt, mean_field=mean_field,
             observe=observe, progress=progress, out=out,
         )  # fmt: skip
-    if time is None:
-        raise TypeError("time: missing; expected a number, in units of steps * step / dim.")
+    time = _validate.positive("time", time)
     checked = check(
         cast(Model, model), sgd, engine, dim=dim, time=time, runs=runs, seed=seed, initial=initial,
         record=record, first_run=first_run, dtype=dtype, literal=literal, dt=dt, risk=risk,
