@@ -45,6 +45,21 @@ def test_one_task_in_two_parts_is_one_task_for_the_limit():
     np.testing.assert_allclose(end.risk.squeeze("task"), last.risk, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:.*runs diverged")
+@pytest.mark.parametrize(("step", "all_of_them"), [(1.0, False), (1.5, True)])
+def test_runs_that_diverge_stay_so_and_lose_nothing(step, all_of_them):
+    tasks = [(sl.SpikedTensor(3, 2.0), 1.5), (sl.SpikedTensor(3, 1.0), 0.3)]
+    options = {"dim": 30, "runs": 40, "seed": 0}
+    ds = sl.simulate(sl.Protocol(tasks), sl.OnlineSGD(step=step), record=9, **options)
+    alone = sl.simulate(tasks[0][0], sl.OnlineSGD(step=step), time=1.5, **options)
+    gone = np.isfinite(alone.diverged.values)
+    assert gone.all() if all_of_them else 0 < gone.sum() < 40
+    np.testing.assert_array_equal(ds.diverged.values[gone], alone.diverged.values[gone])
+    assert np.isnan(ds.r2.values[gone, -1]).all()
+    assert np.isnan(ds.risk.values[gone, -1]).all()
+    assert np.isfinite(ds.r2.values[:, 0]).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sgd", "sde"])
 def test_other_engines_agree_with_the_chain(engine):

@@ -7,13 +7,15 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate
+from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.engines.choose import choose_full
-from sgdlimits.limits.risk import risk
+from sgdlimits.limits.risk import risk_of_batch
 from sgdlimits.models.base import AbstractModel, check_model
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.simulation.places import folder_of
@@ -120,7 +122,8 @@ class Protocol:
                 out=None if folder is None else folder / f"task-{number + 1}", **options,
             )  # fmt: skip
             pieces.append(self._piece(part, number, begin))
-            state = _onward(states(part.isel(time=-1), model, algorithm))
+            ends = (states(part.isel(time=i), model, algorithm) for i in (0, -1))
+            state = _onward(*ends)
             begin = float(pieces[-1]["time"][-1])
         return self._joined(pieces)
 
@@ -134,9 +137,11 @@ class Protocol:
                 part[name] = xr.full_like(part[name], np.nan)
         if all(model.has_risk for model in self.models):
             part = part.drop_vars(["risk", "risk_error"], errors="ignore")
-            of_all = [np.asarray(risk(m, states(part, m))) for m in self.models]
+            of_all = [
+                np.asarray(risk_of_batch(dynamic(m), states(part, m), 2)) for m in self.models
+            ]
             part["risk"] = xr.Variable(
-                ("run", "time", "task"), np.stack(of_all, axis=-1),
+                ("run", "time", "task"), np.stack([np.asarray(x) for x in of_all], axis=-1),
                 {"long_name": "population risk of each task", "units": "1"},
             )  # fmt: skip
             part = part.assign_coords(task=list(self.names))
@@ -191,15 +196,10 @@ def _seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _onward(state: AbstractStatistics) -> AbstractStatistics:
-    """States to go on from; a run that diverged goes on from another's, and is marked later."""
-    alive = np.atleast_1d(np.isfinite(np.asarray(state.vector)).all(-1))
-    if alive.all():
-        return state
-    if not alive.any():
-        raise ValueError("all runs diverged; lower step, or the time of the task.")
-    source = np.where(alive, np.arange(len(alive)), int(np.flatnonzero(alive)[0]))
-    return state[source]
+def _onward(start: AbstractStatistics, end: AbstractStatistics) -> AbstractStatistics:
+    """States to go on from; a run that diverged goes on from its start, and is marked later."""
+    alive = np.isfinite(np.asarray(end.vector)).all(-1, keepdims=True)
+    return end.with_vector(jnp.where(alive, end.vector, start.vector))
 
 
 def _task(task: Any) -> tuple[AbstractModel, float]:
