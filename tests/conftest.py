@@ -33,7 +33,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """Mark as slow what ``nightly.txt`` names: cases whose kind has a cheaper one that stays."""
+    """Mark as slow what ``nightly.txt`` names: what takes too long for every change."""
     lines = (Path(__file__).parent / "nightly.txt").read_text(encoding="utf-8").splitlines()
     named = {line for line in lines if line and not line.startswith("#")}
     for item in items:
