@@ -81,7 +81,6 @@ class ODE(AbstractEngine):
         if self.per_step:
             return mean_steps(problem, self.errors)
         process, times = problem.process, problem.grid.times
-        tolerances = self.tolerances(process)
         along = self.errors and by_rule(process)
         solved_at = np.union1d(times, moments_of(times)) if along else times
         recorded = np.searchsorted(solved_at, times)
@@ -89,7 +88,7 @@ class ODE(AbstractEngine):
         def run_lane(
             start: AbstractStatistics, numbers: Integer[Array, " lane"], advanced: Advanced
         ) -> Iterator[Record]:
-            solved = flow.solve_adequately(process, start, solved_at, tolerances)
+            solved = flow.solve_adequately(process, start, solved_at, (self.rtol, self.atol))
             path = np.empty((len(times), *start.vector.shape))
             for each in solved:
                 path[:, each.runs] = each.paths[recorded]
@@ -114,17 +113,12 @@ class ODE(AbstractEngine):
         values, found = np.empty((len(times), *start.vector.shape)), None
         for each in solved:
             at = Solved(solved_at, each.paths)
-            tolerances = self.tolerances(each.process)
+            tolerances = flow.tolerances_for(each.process, (self.rtol, self.atol))
             found = solution_error(each.process, start[each.runs], times, tolerances, at)
             if found is None:
                 return None
             values[:, each.runs] = found.statistics.vector
         return found and found._replace(statistics=start.with_vector(jnp.asarray(values)))
-
-    def tolerances(self, process: Process) -> tuple[float, float]:
-        """Relative and absolute."""
-        rtol, atol = flow.default_tolerances(process)
-        return rtol if self.rtol is None else self.rtol, atol if self.atol is None else self.atol
 
 
 @eqx.filter_jit

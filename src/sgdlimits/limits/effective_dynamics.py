@@ -176,7 +176,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             times: increasing times >= 0 to report, in units of steps * step / dim.
             rtol, atol: relative and absolute tolerance of the adaptive solver, per step. Default:
                 1e-9 and 1e-11; 1e-6 and 1e-8 if the drift is a sum over Sobol points, or over nodes
-                of three fields with kinks or more; 1e-5 and 1e-7 if nodes cross jumps, or the drift
+                of three fields with kinks or more; 1e-4 and 1e-6 if nodes cross jumps, or the drift
                 is a Monte Carlo estimate.
 
         Returns:
@@ -195,11 +195,10 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         if not traced:
             self.process.check_state(u0)
         times = flow.check_times(times)
-        default = flow.default_tolerances(self.process)
-        rtol = default[0] if rtol is None else _validate.positive("rtol", rtol)
-        atol = default[1] if atol is None else _validate.positive("atol", atol)
+        rtol = None if rtol is None else _validate.positive("rtol", rtol)
+        atol = None if atol is None else _validate.positive("atol", atol)
         solve = flow.solve_traced if traced else flow.solve
-        return solve(self.process, u0, times, rtol, atol)
+        return solve(self.process, u0, times, (rtol, atol))
 
     def fixed_points(
         self,

@@ -34,6 +34,7 @@ _TERMS = 14  # of an exponential series at norm 1/2
 _QUICK = 2e-2  # error of drifts that slopes are taken of
 _STEP = 1e-7  # of finite differences
 _CROSSING = 1e-2  # of those that must average over nodes that cross kinks
+_ENOUGH = 30_000  # nodes for that: some 300 cross, and average to a twentieth
 
 
 def moments_of(times: Float[np.ndarray, " times"]) -> Float[np.ndarray, " moments"]:
@@ -56,12 +57,21 @@ def path_errors(
     Raises:
         ValueError: if the rule for the drift's expectations has no error estimate.
     """
-    # Where derivatives are differences across jumps, fewer nodes would be noise.
-    quick = process.accurate_to(_QUICK) if process.has_jacobian else process
+    quick = _quick(process)
     process, quick = dynamic(process), dynamic(quick)
     _, chosen, place = np.unique(paths[0], axis=0, return_index=True, return_inverse=True)
     each = [_along(process, quick, moments, paths[:, i], times) for i in chosen]
     return np.stack(each, axis=1)[:, place.ravel()]
+
+
+def _quick(process: Process) -> Process:
+    """With the fewest nodes whose slopes will do."""
+    if process.has_jacobian:
+        return process.accurate_to(_QUICK)
+    coarser = process.coarser()
+    others = () if coarser is None else coarser.others
+    enough = [x for x in others if x.model.expectation_nodes >= _ENOUGH]
+    return min(enough, key=lambda x: x.model.expectation_nodes, default=process)
 
 
 def _along(
