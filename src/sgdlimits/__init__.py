@@ -48,6 +48,7 @@ _HOME = {
     "RescaledDynamics": "limits.rescaled",
     "critical_step": "limits.critical_step",
     "mean_exit_time": "closed_forms.exit_time_1d",
+    "critical_snr": "closed_forms.spiked_tensor_stability",
     "initial": "process.initial",
     "lift": "process.initial",
     "simulate": "simulation.simulate",
@@ -76,6 +77,7 @@ _HOME = {
     "sweep": "simulation.sweep",
     "Protocol": "simulation.protocol",
     "states": "simulation.states",
+    "to_table": "simulation.table",
     "optimise_schedule": "analysis.optimal_schedule",
     "OptimalSchedule": "analysis.optimal_schedule",
     "ScheduleWarning": "analysis.optimal_schedule",
@@ -110,6 +112,7 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity as Mediocrity
     from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
+    from sgdlimits.closed_forms.spiked_tensor_stability import critical_snr as critical_snr
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
     from sgdlimits.compilation_cache import enable_compilation_cache as enable_compilation_cache
     from sgdlimits.data.estimated import SamplesWarning as SamplesWarning
@@ -159,6 +162,7 @@ if TYPE_CHECKING:
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
     from sgdlimits.simulation.sweep import sweep as sweep
+    from sgdlimits.simulation.table import to_table as to_table
     from sgdlimits.statistics.block_overlaps import BlockStatistics as BlockStatistics
     from sgdlimits.statistics.overlaps import Statistics as Statistics
 

@@ -64,6 +64,8 @@ _CALLS = {
     "sweep": "dict(arguments=P, grid={'snr': [1.0]})",
     "Protocol": "dict(tasks=[(M, 1.0)])",
     "states": "dict(dataset=DS, model=M)",
+    "to_table": "dict(ds=DS)",
+    "critical_snr": "dict(order=3, step=0.5, ridge=0.1)",
     "optimise_schedule": "dict(model=M, time=0.5, initial=U, most_evaluations=1)",
     "save": "dict(dataset=DS, path=tmp / 'new')",
     "load": "dict(path=tmp / 'none')",

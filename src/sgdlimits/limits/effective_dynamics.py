@@ -5,7 +5,7 @@ du = h(u) dt + sqrt(diffusion(u)/dim) dB. Ben Arous, Gheissari and Jagannath (20
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -42,6 +42,9 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
     """
 
     process: Process[S]
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "draw_dynamics"
 
     def __init__(self, model: AbstractModel[S], sgd: OnlineSGD):
         self.process = Process(model, sgd).in_the_limit()

@@ -55,6 +55,8 @@ class AbstractModel(eqx.Module, Generic[S]):
     starts_from_parameters: ClassVar[bool] = False
     #: Whether drift and diffusion are Monte Carlo estimates, with ``replicates`` for their error.
     moments_are_estimates: ClassVar[bool] = False
+    #: How ``plot`` draws it: under plain SGD of step 1.
+    picture: ClassVar[str] = "draw_dynamics"
 
     @property
     @abstractmethod
@@ -134,6 +136,17 @@ class AbstractModel(eqx.Module, Generic[S]):
         its coefficients are then taken at this point ("full truncation"). Default: ``u`` itself.
         """
         return u
+
+    def varied(self, name: str, value: float) -> "AbstractModel[S]":
+        """The model with another number in place of one of its own, such as ``ridge``.
+
+        Raises:
+            ValueError: if it has no such number, or cannot be built again from its numbers.
+        """
+        raise ValueError(
+            f"parameter={name!r}: {type(self).__name__} cannot be built again with another one; "
+            "give a function of the value, such as lambda snr: xor_gmm(snr=snr)."
+        )
 
     # -- real parameters -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ Ben Arous, Gheissari and Jagannath (2022), section 3. W has n^k independent N(0,
 not symmetrised: a symmetric W with unit off-diagonal variance would double the corrector.
 """
 
+import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
@@ -73,6 +74,13 @@ class SpikedTensor(AbstractVectorModel):
     def data(self) -> IsotropicNoise:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The noise of the gradient, which stands for that of the tensor."""
         return IsotropicNoise()
+
+    def varied(self, name: str, value: float) -> "SpikedTensor":
+        """With another ``order``, ``snr`` or ``ridge``."""
+        if name not in ("order", "snr", "ridge"):
+            raise ValueError(f"parameter={name!r}: SpikedTensor has order, snr and ridge.")
+        whole = name == "order" and float(value).is_integer()
+        return dataclasses.replace(self, **{name: int(value) if whole else value})
 
     # -- the risk ------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from sgdlimits.engines.base import Plan, RunLane
 from sgdlimits.engines.path import Advanced, Recorded
 from sgdlimits.process.lanes import lanes
 from sgdlimits.randomness.streams import check_seed
+from sgdlimits.simulation.coordinates import labelled
 from sgdlimits.simulation.observe import Observing
 from sgdlimits.simulation.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.statistics.base import AbstractStatistics
@@ -117,7 +118,7 @@ class Ensemble:
             ) from None
 
     def _completed(self, dataset: xr.Dataset) -> xr.Dataset:
-        return dataset if self.finish is None else self.finish(dataset)
+        return dataset if self.finish is None else labelled(self.finish(dataset))
 
     def _padded(self, runs: int) -> int:
         return -(-runs // self.plan.lane) * self.plan.lane

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.bulk import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD, Bulk, Edge
 from sgdlimits.spectra.asymptotics.companion import Companion
 from sgdlimits.spectra.asymptotics.eigenspace import Eigenspace
+from sgdlimits.spectra.asymptotics.outline import Outline
 from sgdlimits.spectra.asymptotics.outliers import Outlier, find_outliers
 from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
 from sgdlimits.spectra.asymptotics.weight_law import MOST_NODES, WeightLaw, nodes_for
@@ -37,6 +39,9 @@ class BlockSpectrum:
     bulk: Bulk
     alpha: float
     dim: int | None
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "spectrum"
 
     @property
     def law(self) -> WeightLaw:
@@ -73,6 +78,19 @@ class BlockSpectrum:
     def eigenspace(self) -> Eigenspace:
         """Counts of eigenvalues, and shares of vectors, down to any level."""
         return Eigenspace(self.bulk, self.outliers, self._finite() - self.space.rank)
+
+    def outline(self) -> Outline:
+        """What ``plots.spectrum`` draws."""
+        pieces = [
+            np.concatenate([[part.x_low], piece.x, [part.x_high]])
+            for part, piece in self.bulk.by_component()
+        ]
+        curves = [(x, self.bulk.density(x)) for x in pieces]
+        edges = [(part.x_low, part.x_high) for part in self.bulk.components]
+        outliers = [(one.value, one.deviation / self.samples**0.5) for one in self.outliers]
+        if self.dim is None:
+            outliers = [(value, np.nan) for value, _ in outliers]
+        return Outline(curves, edges, outliers, self.bulk.atom)
 
     # -- numbers at finite dim -----------------------------------------------------------------
 

@@ -107,6 +107,8 @@ def along_path(
     """
     import xarray as xr
 
+    from sgdlimits.simulation.coordinates import labelled
+
     check_multi_index(model)
     times = flow.check_times(times)
     if path.batch_shape != times.shape:
@@ -129,11 +131,12 @@ def along_path(
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     attributes = {"alpha": alpha, "kind": kind, "block": list(block)}
     attributes |= {} if dim is None else {"dim": dim}
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {name: (("time", *_DIMS[name]), values) for name, values in columns.items()},
         coords={"time": times, "side": list(_SIDES)},
         attrs=attributes,
     )
+    return labelled(dataset)
 
 
 _DIMS = {

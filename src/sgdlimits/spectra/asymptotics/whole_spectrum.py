@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from sgdlimits._roots import bracketed_root
 from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.matrix_law import MatrixLaw
+from sgdlimits.spectra.asymptotics.outline import Outline
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -77,6 +78,14 @@ class WholeSpectrum:
 
     law: MatrixLaw
     gamma: float
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "spectrum"
+
+    def outline(self) -> Outline:
+        """What ``plots.spectrum`` draws: no density, as none is computed."""
+        outliers = [(one.value, np.nan) for one in self.outliers]
+        return Outline([], [(self.left, self.right)], outliers)
 
     # -- averages over the law -----------------------------------------------------------------
 
