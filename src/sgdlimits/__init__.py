@@ -49,6 +49,7 @@ _HOME = {
     "critical_step": "limits.critical_step",
     "mean_exit_time": "closed_forms.exit_time_1d",
     "critical_snr": "closed_forms.spiked_tensor_stability",
+    "plateau_length": "closed_forms.committee_plateau",
     "initial": "process.initial",
     "lift": "process.initial",
     "simulate": "simulation.simulate",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.optimal_schedule import optimise_schedule as optimise_schedule
     from sgdlimits.auditing.report import AuditReport as AuditReport
     from sgdlimits.auditing.run import audit as audit
+    from sgdlimits.closed_forms.committee_plateau import plateau_length as plateau_length
     from sgdlimits.closed_forms.committee_regimes import regime as regime
     from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.closed_forms.leap import leap as leap

@@ -65,6 +65,7 @@ _CALLS = {
     "Protocol": "dict(tasks=[(M, 1.0)])",
     "states": "dict(dataset=DS, model=M)",
     "to_table": "dict(ds=DS)",
+    "plateau_length": "dict(width=2, dim=100)",
     "critical_snr": "dict(order=3, step=0.5, ridge=0.1)",
     "optimise_schedule": "dict(model=M, time=0.5, initial=U, most_evaluations=1)",
     "save": "dict(dataset=DS, path=tmp / 'new')",

@@ -11,6 +11,7 @@ vanishes, or at another fold. So the fold jumps as the ridge is switched on, and
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -140,9 +141,7 @@ class _Curve(NamedTuple):
         turns = np.flatnonzero(np.diff(stable.astype(int)))
         # Pieces of stable points, from the one without an end down as long as the next overlaps.
         edges = [-1, *turns.tolist(), _POINTS - 1]
-        pieces = [
-            (a + 1, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if stable[b]
-        ]
+        pieces = [(a + 1, b) for a, b in pairwise(edges) if stable[b]]
         first = pieces[-1][0]
         for i, j in reversed(pieces[:-1]):
             if snr[i] < snr[first] <= snr[j]:

@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _x64
+from sgdlimits._shown import facts_table
 from sgdlimits.models.rule_errors import Coarser
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
@@ -303,6 +304,18 @@ class AbstractModel(eqx.Module, Generic[S]):
         Mixtures give their limit snr = inf, where fixed points are known by formula.
         """
         return self
+
+    # -- how it shows itself -------------------------------------------------------------------
+
+    def facts(self) -> dict[str, str]:
+        """What a table in a notebook says of it, in words and numbers."""
+        return {}
+
+    def _repr_html_(self) -> str:
+        names = self.template.names
+        shown = ", ".join([*names[:6], "..."] if len(names) > 6 else names)
+        facts = {**self.facts(), "statistics": f"{len(names)}: {shown}"}
+        return facts_table(type(self).__name__, facts)
 
     def citations(self) -> tuple[str, ...]:
         """The papers that this model comes from."""

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
+from sgdlimits._shown import in_one_line, number
 from sgdlimits._tracing import dynamic
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.looked_panels import LookedPanels
@@ -135,6 +136,27 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
         if rule is not None:
             check_rule(rule, fields, self.kinks)
         self.rule = self._default_rule(fields, tolerance) if rule is None else rule
+
+    def facts(self) -> dict[str, str]:
+        """Of the data, the network and the loss."""
+        network = getattr(self.network.function, "__name__", type(self.network.function).__name__)
+        return {
+            **self.data.facts(),
+            "network": f"{network}, width {self.width}",
+            "second layer": f"{self.layer_size} numbers, trained" if self.layer_size else "fixed",
+            "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
+            "ridge": number(self.ridge),
+            "expectations": f"{self.expectation_nodes} nodes" if self.expectation_nodes else
+            "by formula",
+        }  # fmt: skip
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """Width, data and ridge."""
+        return (
+            f"{type(self).__name__}(width={self.width}, data={self.data!r}, "
+            f"ridge={number(self.ridge)})"
+        )
 
     def _choose(
         self, tolerance: float | None, rule: AbstractRule | None, chosen: bool | None

@@ -78,8 +78,8 @@ def bifurcation(
     Example:
         >>> import numpy as np, sgdlimits as sl
         >>> ax = sl.plots.bifurcation(sl.SpikedTensor(2), None, "snr", np.linspace(0.5, 2, 31))
-        >>> ax.get_xlabel()
-        'snr $\\\\lambda$'
+        >>> ax.get_ylabel()
+        '$m$'
     """
     of = family(model, sgd, parameter)
     grid = _grid(values)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -95,9 +94,7 @@ def _dynamics(thing: Any) -> EffectiveDynamics:
     if isinstance(thing, AbstractModel):
         return effective_dynamics(thing)
     if not isinstance(thing, EffectiveDynamics):
-        raise TypeError(
-            f"dynamics={thing!r}: expected effective_dynamics(model, sgd), or a model."
-        )
+        raise TypeError(f"dynamics={thing!r}: expected effective_dynamics(model, sgd), or a model.")
     return thing
 
 

@@ -80,16 +80,12 @@ def _numbers(observed: Any) -> np.ndarray:
     return np.sort(numbers)
 
 
-def _draw_observed(
-    axis: Axes, numbers: np.ndarray, bins: int | None, law: Outline | None
-) -> None:
+def _draw_observed(axis: Axes, numbers: np.ndarray, bins: int | None, law: Outline | None) -> None:
     colour = COLOURS["simulation"]
     outside = numbers
     if len(numbers) > _FEW or bins is not None:
         count = min(100, max(10, round(len(numbers) ** 0.5))) if bins is None else bins
-        axis.hist(
-            numbers, bins=count, density=True, color=colour, alpha=0.35, label="observed"
-        )
+        axis.hist(numbers, bins=count, density=True, color=colour, alpha=0.35, label="observed")
         outside = numbers[_outside(numbers, law)] if law is not None else numbers[:0]
     if 0 < len(outside) <= _FEW:
         label = None if len(outside) < len(numbers) else "observed"

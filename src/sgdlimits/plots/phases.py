@@ -62,7 +62,9 @@ def phase_diagram(
     if boundary is not None:
         fine = np.linspace(xs[0], xs[-1], 200)
         limits = drawn.get_xlim(), drawn.get_ylim()
-        drawn.plot(fine, [float(boundary(float(v))) for v in fine], color=COLOURS["second"], ls="--")
+        drawn.plot(
+            fine, [float(boundary(float(v))) for v in fine], color=COLOURS["second"], ls="--"
+        )
         drawn.set(xlim=limits[0], ylim=limits[1])
     drawn.set(xlabel=parameter_label(first), ylabel=parameter_label(second))
     return drawn
@@ -83,7 +85,9 @@ def _table(
     table = _validate.reals("data", data)
     expected = (len(first[1]), len(second[1]))
     if table.shape != expected:
-        raise ValueError(f"data has shape {table.shape}: expected {expected}, one for each x and y.")
+        raise ValueError(
+            f"data has shape {table.shape}: expected {expected}, one for each x and y."
+        )
     return np.ma.masked_invalid(table), first, second, ""
 
 
@@ -142,4 +146,3 @@ def _named(argument: str, given: Any) -> tuple[str, np.ndarray]:
     if numbers.ndim != 1 or not len(numbers) or (np.diff(numbers) <= 0).any():
         raise ValueError(f"{argument}: {name}={values!r}: expected increasing numbers.")
     return name, numbers
-

@@ -60,9 +60,7 @@ def states(
     return kind(**fields)
 
 
-def _kind(
-    dataset: xr.Dataset, model: object, sgd: object
-) -> tuple[type[AbstractStatistics], str]:
+def _kind(dataset: xr.Dataset, model: object, sgd: object) -> tuple[type[AbstractStatistics], str]:
     """The class of the statistics, and whose they are."""
     if model is not None:
         check_model(model)
