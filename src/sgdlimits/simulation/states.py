@@ -35,8 +35,8 @@ def states(
         sgd: the algorithm, for what its rule carries along; without it the model's own statistics.
 
     Returns:
-        Statistics with all other dimensions of the dataset leading, in its order: a sweep's
-        parameters, ``run``, ``time`` (those that it has).
+        Statistics with all other dimensions of their variables leading: a sweep's parameters,
+        ``run``, ``time`` (those that there are).
 
     Raises:
         TypeError: unless they are a dataset, a model and an algorithm.
@@ -101,9 +101,7 @@ def _check_whole(dataset: xr.Dataset, name: str, dims: tuple[str, ...]) -> None:
 
 
 def _batch(dataset: xr.Dataset, fields: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """All dimensions of the statistics that are not their own, in the dataset's order."""
+    """All dimensions of the statistics that are not their own, as the one with most has them."""
     own = {dim for dims in fields.values() for dim in dims}
-    found = dict.fromkeys(
-        str(dim) for name in fields for dim in dataset[name].dims if dim not in own
-    )
-    return list(found)
+    each = [[str(dim) for dim in dataset[name].dims if dim not in own] for name in fields]
+    return list(dict.fromkeys(dim for dims in sorted(each, key=len, reverse=True) for dim in dims))
