@@ -58,7 +58,13 @@ def _in_notebook() -> bool:
 @contextmanager
 def _terminal_bar(label: str, total: float, first: str) -> Iterator[Bar]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -95,7 +101,7 @@ class _NotebookBar(Bar):
 
     def __init__(self, label: str, total: float, first: str, patience: float):
         self.label, self.total, self.patience = label, total, patience
-        self.text, self.done = first, 0.0
+        self.text, self.done, self.unmeasured = first, 0.0, 0.0
         self.began = self.counts_from = time.perf_counter()
         self.last = -float("inf")
         self.handle: Any = None
@@ -106,7 +112,7 @@ class _NotebookBar(Bar):
             return
         if not self.done:
             self.text, self.counts_from = "", time.perf_counter()
-            self.before = amount  # done while it compiled: no measure of speed
+            self.unmeasured = amount  # done while it compiled: no measure of speed
         self.done += amount
         self._look()
 
@@ -127,7 +133,7 @@ class _NotebookBar(Bar):
         self.last = clock
         share = min(1.0, self.done / self.total) if self.total > 0 else 1.0
         words = [f"{self.label}: {self.text}" if self.text else self.label, f"{share:.0%}"]
-        speed = (self.done - getattr(self, "before", 0.0)) / max(clock - self.counts_from, 1e-9)
+        speed = (self.done - self.unmeasured) / max(clock - self.counts_from, 1e-9)
         if speed > 0 and share < 1:
             words.append(f"{_duration((self.total - self.done) / speed)} left")
         bar = f'<progress value="{share:.4f}" max="1" style="width: 20em"></progress> '

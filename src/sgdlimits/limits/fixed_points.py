@@ -7,6 +7,7 @@ import equinox as eqx
 import numpy as np
 
 from sgdlimits import _resources, _validate
+from sgdlimits._progress import progress_bar
 from sgdlimits._shown import numbers, rows_table
 from sgdlimits.limits import fixed_point_search, stability
 from sgdlimits.process.process import Process
@@ -110,13 +111,20 @@ def find(
             f"method='formula': {type(process.model).__name__} has no formula here; use "
             "method='search'."
         )
-    sets = known
-    if sets is None:
-        sets = fixed_point_search.search(process, starts, seed, progress)
-    sets = sorted(
-        sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
-    )
-    return FixedPoints(_describe(process, one) for one in sets)
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    # What comes after the starts takes about as long as half of them.
+    with progress_bar(progress, "fixed points", 1.5 * starts) as bar:
+        sets = fixed_point_search.search(process, starts, seed, bar) if known is None else known
+        sets = sorted(
+            sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
+        )
+        found: FixedPoints[S] = FixedPoints()
+        for one in sets:
+            bar.phase(f"stability of {len(found) + 1} of {len(sets)}")
+            found.append(_describe(process, one))
+            bar(0.5 * starts / len(sets))
+    return found
 
 
 def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:

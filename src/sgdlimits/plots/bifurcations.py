@@ -91,7 +91,7 @@ def bifurcation(
     height, label = _height(ends[0], statistic)
     drawn = panel(axes)
     found: list[list[_Rest]] = []
-    with progress_bar(progress, "fixed points", len(grid)) as advanced:
+    with progress_bar(progress, "fixed points", len(grid), "first value") as advanced:
         for value in grid:
             process = _process(of, parameter, value)
             dynamics = effective_dynamics(process.model, process.algorithm)

@@ -68,7 +68,7 @@ def animate(
         frames = [_Curtain(axis, first, last) for axis in axes]
         film = animation.writers[writer](fps=fps)
         temporary = place.with_name(f".{place.stem}-unfinished{place.suffix}")
-        with progress_bar(progress, "frames", count) as advanced:
+        with progress_bar(progress, "frames", count, "drawing") as advanced:
             with film.saving(figure, str(temporary), dpi):
                 for share in np.linspace(0.0, 1.0, count):
                     for frame in frames:

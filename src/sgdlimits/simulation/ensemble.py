@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _resources, _validate
+from sgdlimits._logging import logger
 from sgdlimits._progress import progress_bar
 from sgdlimits.engines.base import Plan, RunLane
 from sgdlimits.engines.path import Advanced, Recorded
@@ -85,6 +86,7 @@ class Ensemble:
         folder = folder_of("out", out)
         found = PartialStore(folder, self.config).finished
         if found is not None:
+            logger.info("read from %s: the run is there", folder)
             return found
         with PartialStore.open(folder, self.config) as store:
             found = store.finished
@@ -93,6 +95,8 @@ class Ensemble:
             done = store.rows()
             with progress_bar(progress, self.config["engine"], total) as bar:
                 kept = int(done.sum())
+                if kept:
+                    logger.info("resuming in %s: %d of %d runs are there", folder, kept, len(done))
                 bar(self.plan.work * (kept + (kept if self.observing else 0)))
                 for rows in _portions(done, self.plan):
                     self._keep(store, rows, attrs, bar)
