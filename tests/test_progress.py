@@ -103,9 +103,7 @@ def test_nothing_is_shown_to_a_file(capsys):
 
 def test_the_logger_is_silent_unless_asked():
     code = "import logging, sgdlimits._logging as l; l.logger.info('hm'); print(l.logger.name)"
-    quiet = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    quiet = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (quiet.stdout.strip(), quiet.stderr) == ("sgdlimits", "")
 
 

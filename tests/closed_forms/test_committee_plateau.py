@@ -67,5 +67,5 @@ def test_its_length_is_the_time_to_grow_from_chance():
     assert 9 * plateau_rate(3) == pytest.approx(6 / math.pi / math.sqrt(5) / 7**1.5)
     with pytest.raises(ValueError, match="teacher_width=1"):
         sl.plateau_length(3, 1, dim=100)
-    with pytest.raises(ValueError, match="level=0.05: expected more"):
+    with pytest.raises(ValueError, match=r"level=0\.05: expected more"):
         sl.plateau_length(3, dim=100, level=0.05)

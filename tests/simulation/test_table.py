@@ -16,12 +16,19 @@ def _result(runs=2, times=3, width=2, directions=2, **extra):
     data = {
         "v": ((*dims, "weight"), np.zeros((runs, times, 0))),
         "M": ((*dims, "neuron", "direction"), 1000.0 * r + 100 * t + 10 * i + j),
-        "Q": ((*dims, "neuron", "other_neuron"), np.broadcast_to(half + half.T, (runs, times, width, width))),
+        "Q": (
+            (*dims, "neuron", "other_neuron"),
+            np.broadcast_to(half + half.T, (runs, times, width, width)),
+        ),
         "M_error": ((*dims, "neuron", "direction"), np.full((runs, times, width, directions), 0.5)),
         "diverged": ("run", [np.nan] * (runs - 1) + [1.0]),
         **extra,
-    }  # fmt: skip
-    coords = {"run": np.arange(runs), "time": np.arange(times) / 2, "step": ("time", np.arange(times))}
+    }
+    coords = {
+        "run": np.arange(runs),
+        "time": np.arange(times) / 2,
+        "step": ("time", np.arange(times)),
+    }
     return xr.Dataset(data, coords, {"engine": "ode", "dim": 10, "seed": 3})
 
 

@@ -62,6 +62,7 @@ def draw_dynamics(
     names = dynamics.names
     plane = _plane(names, x, y)
     time, starts = _validate.positive("time", time), _validate.integer("starts", starts, 1, 10_000)
+    given = (_range("xlim", xlim), _range("ylim", ylim))
     points = _fixed_points(dynamics, fixed_points)
     drawn = panel(axes)
     dim = max(_STARTS_AT, dynamics.process.minimum_dim)
@@ -71,7 +72,7 @@ def draw_dynamics(
         [np.asarray(begin.vector), *(np.asarray(p.statistics.vector)[None] for p in points)]
     )[:, plane]
     if len(names) == 2:
-        limits = _limits(seen, dynamics, plane, (xlim, ylim))
+        limits = _limits(seen, dynamics, plane, given)
         (x0, x1), (y0, y1) = limits
         stream(drawn, dynamics, (names[plane[0]], x0, x1), (names[plane[1]], y0, y1), 30)
     else:
@@ -80,7 +81,7 @@ def draw_dynamics(
         drawn.plot(*np.moveaxis(paths, -1, 0), color=COLOURS["flow"], lw=0.8)
         drawn.plot(*paths[0].T, ".", color=COLOURS["simulation"], ms=4, label="random starts")
         drawn.plot(*paths[-1].T, ".", color=COLOURS["second"], ms=6, label=f"after $t$ = {time:g}")
-        limits = _around(paths.reshape(-1, 2), seen, (xlim, ylim))
+        limits = _around(paths.reshape(-1, 2), seen, given)
     draw_points(drawn, points, plane)
     drawn.set(xlim=limits[0], ylim=limits[1])
     kind = type(dynamics.process.template)
@@ -146,16 +147,22 @@ def _limits(
     return limits
 
 
+def _range(name: str, limit: Any) -> tuple[float, float] | None:
+    if limit is None:
+        return None
+    numbers = _validate.finite(name, limit)
+    if numbers.shape != (2,) or not numbers[0] < numbers[1]:
+        raise ValueError(f"{name}={limit!r}: expected two numbers, the smaller first.")
+    return float(numbers[0]), float(numbers[1])
+
+
 def _around(
     drawn: np.ndarray, seen: np.ndarray, given: tuple[Any, Any]
 ) -> list[tuple[float, float]]:
     limits = []
-    for axis, (name, limit) in enumerate(zip(("xlim", "ylim"), given, strict=True)):
+    for axis, limit in enumerate(given):
         if limit is not None:
-            numbers = _validate.finite(name, limit)
-            if numbers.shape != (2,) or not numbers[0] < numbers[1]:
-                raise ValueError(f"{name}={limit!r}: expected two numbers, the smaller first.")
-            limits.append((float(numbers[0]), float(numbers[1])))
+            limits.append(limit)
             continue
         values = np.concatenate([drawn[:, axis], seen[:, axis]])
         values = values[np.isfinite(values)]
