@@ -150,8 +150,7 @@ def _reproduce_one(
     from sgdlimits.reproduce.workspace import reproduce
 
     typer.echo(f"{name}: {ENTRIES[name].title}")
-    options = {"picture": str(picture), "look": str(look)}
-    _, checks = reproduce(name, folder, form=form, seed=seed, **options)
+    _, checks = reproduce(name, folder, form=form, seed=seed, picture=str(picture), look=str(look))
     for check in checks:
         typer.echo(f"  {'pass' if check.passed else 'FAIL'}  {check.quantity}")
     typer.echo(f"  -> {folder / f'figure.{picture}'}, {folder / 'checks.md'}")

@@ -27,8 +27,11 @@ def _closed():
 
 
 def _points(axis, marker):
-    return [tuple(np.ravel(line.get_xydata()).round(6)) for line in axis.lines
-            if line.get_marker() == marker]  # fmt: skip
+    return [
+        tuple(np.ravel(line.get_xydata()).round(6))
+        for line in axis.lines
+        if line.get_marker() == marker
+    ]
 
 
 # -- dynamics --------------------------------------------------------------------------------------
@@ -108,9 +111,12 @@ def test_a_function_of_the_value_and_a_number_of_the_algorithm():
     assert heights == {0.0, 0.2, 0.6, 1.0}
     assert axis.get_xlabel() == "step"
     axis = sl.plots.bifurcation(
-        lambda value: sl.SpikedTensor(2, value), None, "my snr", [1.5, 2.0],
+        lambda value: sl.SpikedTensor(2, value),
+        None,
+        "my snr",
+        [1.5, 2.0],
         statistic=lambda u: float(u.m**2 + u.r2),
-    )  # fmt: skip
+    )
     assert axis.get_xlabel() == "my snr"
     assert max(line.get_ydata().max() for line in map(_numbers, axis.lines)) == pytest.approx(2.0)
 

@@ -35,9 +35,22 @@ def _result(runs=2, times=3, width=2, directions=2, **extra):
 def test_there_is_a_row_for_every_run_and_time_and_a_column_for_every_number():
     table = sl.to_table(_result())
     assert list(table.columns) == [
-        "run", "time", "step", "M_11", "M_12", "M_21", "M_22", "Q_11", "Q_12", "Q_22",
-        "M_11_error", "M_12_error", "M_21_error", "M_22_error", "diverged",
-    ]  # fmt: skip
+        "run",
+        "time",
+        "step",
+        "M_11",
+        "M_12",
+        "M_21",
+        "M_22",
+        "Q_11",
+        "Q_12",
+        "Q_22",
+        "M_11_error",
+        "M_12_error",
+        "M_21_error",
+        "M_22_error",
+        "diverged",
+    ]
     assert len(table) == 6
     row = table[(table.run == 1) & (table.time == 1.0)].iloc[0]
     assert (row.step, row.M_21, row.Q_12, row.M_12_error, row.diverged) == (2, 1221, 11, 0.5, 1.0)

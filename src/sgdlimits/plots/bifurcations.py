@@ -135,7 +135,7 @@ def _height(process: Process, statistic: str | Statistic | None) -> tuple[Statis
             f"statistic={statistic!r}: expected one of {', '.join(names)}, 'risk', or a function."
         )
     place = names.index(statistic)
-    return lambda u: np.asarray(u.vector)[place], symbol_of(kind, statistic)
+    return lambda u: np.asarray(u.vector)[place], symbol_of(kind, names[place])
 
 
 def _rest(value: float, point: FixedPoint, height: Statistic) -> _Rest:

@@ -102,7 +102,7 @@ def _dynamics(thing: Any) -> EffectiveDynamics:
 def _plane(names: tuple[str, ...], x: object, y: object) -> list[int]:
     """Places of two names."""
     if len(names) < 2:
-        raise ValueError(f"dynamics: one statistic, {names[0]}; a plane needs two.")
+        raise ValueError(f"dynamics: one statistic, {', '.join(names)}; a plane needs two.")
     overlaps = [name for name in names if name.startswith("M_")]
     first = [*overlaps, *(name for name in names if name not in overlaps)]
     if x is None:

@@ -30,7 +30,8 @@ def family(model: Any, sgd: OnlineSGD | None, parameter: str) -> Family:
     if not isinstance(model, AbstractModel):
         if not callable(model):
             raise TypeError(f"model={model!r}: expected a model, or a function value -> model.")
-        return lambda value: Process(model(value), sgd)
+        build: Any = model
+        return lambda value: Process(build(value), sgd)
     numbers = [f.name for f in fields(sgd) if type(getattr(sgd, f.name)) in (int, float)]
     if parameter in numbers:
         kind = type(getattr(sgd, parameter))

@@ -81,7 +81,8 @@ def _table(
         return _of_sweep(data, x, y)
     first, second = _named("x", x), _named("y", y)
     if callable(data):
-        data = [[float(data(float(a), float(b))) for b in second[1]] for a in first[1]]
+        of: Any = data
+        data = [[float(of(float(a), float(b))) for b in second[1]] for a in first[1]]
     table = _validate.reals("data", data)
     expected = (len(first[1]), len(second[1]))
     if table.shape != expected:
