@@ -12,6 +12,7 @@ import xarray as xr
 import sgdlimits as sl
 from sgdlimits.plots import film
 from sgdlimits.plots.bifurcations import _branches, _Rest
+from sgdlimits.plots.dynamics import _plane
 from sgdlimits.plots.symbols import symbol_of
 from sgdlimits.spectra.asymptotics.outline import Outline
 
@@ -45,6 +46,9 @@ def test_two_statistics_are_a_flow_with_its_fixed_points():
     )
     assert sorted(_points(axis, "x")) == [(-1.0, 1.0), (1.0, 1.0)]
     assert sorted(_points(axis, "o")) == [(0.0, 0.0), (0.0, 1.0)]
+    changing = sl.OnlineSGD(0.5, schedule=sl.schedules.power(0.5))
+    (axis,) = sl.plot(sl.effective_dynamics(_MODEL, changing))
+    assert axis.get_xlim()[1] > 1.0  # no fixed points, but where the flow leads
     assert axis.get_ylim()[0] == 0.0  # no state has a negative square
     assert axis.get_xlim()[0] < -1.0
     assert len(axis.collections) == 1  # stream lines
@@ -60,6 +64,8 @@ def test_of_more_statistics_solutions_are_drawn():
     model = sl.committee(2, 1, "erf")
     (axis,) = sl.plot(model, starts=5, time=3.0, y="Q_11")
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("$M_{11}$", "$Q_{11}$")
+    carried = sl.effective_dynamics(_MODEL, sl.OnlineSGD(rule=sl.rules.average(rate=1.0)))
+    assert _plane(carried.names, _MODEL.template.names, None, None) == [0, 1]
     paths = [line for line in axis.lines if len(line.get_xdata()) > 100]
     assert len(paths) == 5
     dynamics = sl.effective_dynamics(model)
@@ -131,6 +137,9 @@ def test_a_point_that_jumps_is_no_branch():
 
     branches = _branches([at(0, 0.0, 1.0), at(1, 0.0, 1.0), at(2, 0.05)])
     assert sorted(len(branch) for branch in branches) == [2, 3]
+    # One alone goes on however far it goes, and two as long as it is plain which is which.
+    assert [len(b) for b in _branches([at(0, 0.0), at(1, 1.0), at(2, 3.0)])] == [3]
+    assert [len(b) for b in _branches([at(0, 0.0, 9.0), at(1, 3.0, 12.0)])] == [2, 2]
     # Crossing ones go straight on.
     cross = [at(i, i / 8, 1 - i / 8) for i in range(9)]
     ends = {(b[0].height, b[-1].height) for b in _branches(cross) if len(b) > 3}

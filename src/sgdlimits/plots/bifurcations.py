@@ -23,7 +23,8 @@ from sgdlimits.plots.symbols import parameter_label, symbol_of
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
-_FAR = 0.25  # of the diagram's height: a longer way between two values is no branch
+_FAR = 0.25  # of the diagram's height: a longer way between two values is no branch, unless
+_PLAINLY = 0.5  # of the next best way
 _LEAST_STARTS = 64  # of searches: many values share the work
 
 
@@ -89,7 +90,7 @@ def bifurcation(
         _validate.boolean("progress", progress)
     ends = [_process(of, parameter, value) for value in (grid[0], grid[-1])]
     height, label = _height(ends[0], statistic)
-    drawn = panel(axes)
+    axes = None if axes is None else panel(axes)  # a bad one is refused before any work
     found: list[list[_Rest]] = []
     with progress_bar(progress, "fixed points", len(grid), "first value") as advanced:
         for value in grid:
@@ -98,6 +99,7 @@ def bifurcation(
             points = dynamics.fixed_points(method, starts=starts, seed=seed, progress=False)
             found.append([_rest(value, point, height) for point in points])
             advanced(1)
+    drawn = panel(axes)
     for branch in _branches(found):
         _draw(drawn, branch)
     drawn.set(xlabel=parameter_label(parameter), ylabel=label, xlim=(grid[0], grid[-1]))
@@ -155,9 +157,10 @@ def _branches(found: list[list[_Rest]]) -> list[list[_Rest]]:
         taken: dict[int, int] = {}
         if len(ends) and len(here):
             gaps = np.linalg.norm(ends[:, None] - here[None], axis=-1)
-            for i, j in zip(*linear_sum_assignment(np.minimum(gaps, 10 * far)), strict=True):
-                if gaps[i, j] <= far:
-                    taken[int(j)] = int(i)
+            rows, columns = linear_sum_assignment(np.minimum(gaps, 10 * far))
+            for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
+                if gaps[i, j] <= far or _is_plain(gaps, i, j):
+                    taken[j] = i
         going = {i: j for j, i in taken.items()}
         done += [branch for i, branch in enumerate(open_) if i not in going]
         new = []
@@ -165,6 +168,12 @@ def _branches(found: list[list[_Rest]]) -> list[list[_Rest]]:
             new.append([*open_[taken[j]], rest] if j in taken else [rest])
         open_ = new
     return done + open_
+
+
+def _is_plain(gaps: np.ndarray, i: int, j: int) -> bool:
+    """Whether one goes on as the other, far as it is: no third is nearly as close to either."""
+    others = np.append(np.delete(gaps[i], j), np.delete(gaps[:, j], i))
+    return bool(gaps[i, j] < _PLAINLY * others.min(initial=np.inf))
 
 
 def _expected(branch: list[_Rest]) -> Float[np.ndarray, " statistics"]:

@@ -37,9 +37,9 @@ def draw_dynamics(
 ) -> Axes:
     """The ballistic limit in the plane of two statistics: a phase portrait with fixed points.
 
-    Dynamics of exactly two statistics are drawn by their stream lines. Of more, a plane shows no
-    flow: drawn are solutions from random starts at dimension 400, as they look in it. Stable fixed
-    points are crosses, unstable ones circles.
+    Dynamics of exactly two statistics are drawn by their stream lines. Of more, or on the sphere, a
+    plane shows no flow: drawn are solutions from random starts at dimension 400, as they look in
+    it. Stable fixed points are crosses, unstable ones circles.
 
     Args:
         dynamics: of ``effective_dynamics``, or a model under plain SGD of step 1.
@@ -60,24 +60,29 @@ def draw_dynamics(
     """
     dynamics = _dynamics(dynamics)
     names = dynamics.names
-    plane = _plane(names, x, y)
+    plane = _plane(names, dynamics.model.template.names, x, y)
     time, starts = _validate.positive("time", time), _validate.integer("starts", starts, 1, 10_000)
     given = (_range("xlim", xlim), _range("ylim", ylim))
+    axes = None if axes is None else panel(axes)  # a bad one is refused before any work
     points = _fixed_points(dynamics, fixed_points)
-    drawn = panel(axes)
     dim = max(_STARTS_AT, dynamics.process.minimum_dim)
     begin = dynamics.process.complete(initial(dynamics.model, dim, starts, seed))
     begin = dynamics.process.constrained(begin)
     seen = np.concatenate(
         [np.asarray(begin.vector), *(np.asarray(p.statistics.vector)[None] for p in points)]
     )[:, plane]
-    if len(names) == 2:
+    if not points and len(names) == 2:  # nothing says how far things go but the flow itself
+        ends = np.asarray(dynamics.solve(begin, [time / 2, time]).vector)[..., plane].reshape(-1, 2)
+        seen = np.concatenate([seen, ends[np.isfinite(ends).all(1)]])
+    if len(names) == 2 and not dynamics.sgd.spherical:  # a sphere is no plane
         limits = _limits(seen, dynamics, plane, given)
+        drawn = panel(axes)
         (x0, x1), (y0, y1) = limits
         stream(drawn, dynamics, (names[plane[0]], x0, x1), (names[plane[1]], y0, y1), 30)
     else:
         times = np.concatenate([[0.0], np.geomspace(1e-3 * time, time, 200)])
         paths = np.asarray(dynamics.solve(begin, times).vector)[..., plane]
+        drawn = panel(axes)
         drawn.plot(*np.moveaxis(paths, -1, 0), color=COLOURS["flow"], lw=0.8)
         drawn.plot(*paths[0].T, ".", color=COLOURS["simulation"], ms=4, label="random starts")
         drawn.plot(*paths[-1].T, ".", color=COLOURS["second"], ms=6, label=f"after $t$ = {time:g}")
@@ -99,12 +104,13 @@ def _dynamics(thing: Any) -> EffectiveDynamics:
     return thing
 
 
-def _plane(names: tuple[str, ...], x: object, y: object) -> list[int]:
-    """Places of two names."""
+def _plane(names: tuple[str, ...], own: tuple[str, ...], x: object, y: object) -> list[int]:
+    """Places of two names; by default of the model's own, not of what a rule carries along."""
     if len(names) < 2:
         raise ValueError(f"dynamics: one statistic, {', '.join(names)}; a plane needs two.")
-    overlaps = [name for name in names if name.startswith("M_")]
-    first = [*overlaps, *(name for name in names if name not in overlaps)]
+    kept = [name for name in own if name in names]
+    overlaps = [name for name in kept if name.startswith("M_")]
+    first = list(dict.fromkeys([*overlaps, *kept, *names]))
     if x is None:
         x = next(name for name in first if name != y)
     if y is None:
