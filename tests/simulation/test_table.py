@@ -92,6 +92,10 @@ def test_blocks_end_the_names():
     result = _result()[["diverged"]].assign(M=blocks)
     table = sl.to_table(result)
     assert {"M_11_block1", "M_11_block2"} <= set(table)
+    # An ending is moved behind the indices only where it is the error of something there.
+    spread = (("time", "statistic"), np.ones((2, 2)))
+    alone = xr.Dataset({"standard_error": spread, "m": ("time", np.zeros(2))})
+    assert "standard_error_1" in sl.to_table(alone)
     assert table.M_11_block2[0] == 1
 
 

@@ -56,9 +56,14 @@ def to_table(ds: xr.Dataset) -> "pd.DataFrame":
         "select fewer times, runs or variables first",
     )  # fmt: skip
     columns = {name: _spread(ds[name], sizes) for name in _keys(ds, rows)}
-    values = sorted(ds.data_vars, key=lambda name: (name == "diverged", is_error(str(name))))
-    for name in map(str, values):
-        for part, column in _numbers(ds[name], rows):
+    errors = {
+        str(name)
+        for name in ds.data_vars
+        if is_error(name) and str(name).removesuffix(ERROR) in ds.data_vars
+    }
+    values = sorted(map(str, ds.data_vars), key=lambda name: (name == "diverged", name in errors))
+    for name in values:
+        for part, column in _numbers(ds[name], rows, ERROR if name in errors else ""):
             columns[part] = _spread(column, sizes)
     table = pd.DataFrame(columns)
     table.attrs = {key: ds.attrs[key] for key in ("engine", "dim", "seed") if key in ds.attrs}
@@ -90,8 +95,10 @@ def _spread(values: xr.DataArray, sizes: dict[str, int]) -> np.ndarray:
     return np.broadcast_to(array[where], tuple(sizes.values())).ravel()
 
 
-def _numbers(values: xr.DataArray, rows: list[str]) -> Iterator[tuple[str, xr.DataArray]]:
-    """The numbers of a variable with their names."""
+def _numbers(
+    values: xr.DataArray, rows: list[str], ending: str
+) -> Iterator[tuple[str, xr.DataArray]]:
+    """The numbers of a variable with their names; the ending of errors stays at the end."""
     inner = [str(dim) for dim in values.dims if dim not in rows]
     stem = str(values.name)
     if not inner:
@@ -99,13 +106,12 @@ def _numbers(values: xr.DataArray, rows: list[str]) -> Iterator[tuple[str, xr.Da
         return
     words = {dim: _words(values, dim) for dim in inner}
     once = _is_symmetric(values, inner)
-    error = ERROR if is_error(stem) else ""
-    stem = stem.removesuffix(error) if error else stem
+    stem = stem.removesuffix(ending) if ending else stem
     for index in product(*(range(values.sizes[dim]) for dim in inner)):
         if once and index[inner.index("neuron")] > index[inner.index("other_neuron")]:
             continue
         at = dict(zip(inner, index, strict=True))
-        yield _name(stem, at, words) + error, values.isel(at)
+        yield _name(stem, at, words) + ending, values.isel(at)
 
 
 def _words(values: xr.DataArray, dim: str) -> list[str]:
