@@ -4,6 +4,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from sgdlimits import _validate
 from sgdlimits.plots.base import COLOURS
@@ -12,7 +13,7 @@ from sgdlimits.spectra.asymptotics.outline import Outline
 
 _FEW = 40  # eigenvalues of which a histogram would tell nothing: marks instead
 _ROOM = 1.15
-_TALL = 0.98  # share of the density's curve that the picture is tall enough for
+_TALL = 0.98  # share of the eigenvalues' range that the picture is tall enough for
 
 
 @runtime_checkable
@@ -68,6 +69,9 @@ def spectrum(
         _draw_law(drawn, law)
     drawn.set(xlabel="eigenvalue", ylabel="density")
     drawn.set_ylim(bottom=0)
+    counted = numbers is not None and (len(numbers) > _FEW or bins is not None)
+    if not counted and (law is None or not law.curves):
+        drawn.set(ylabel="", yticks=[])  # marks have no height
     drawn.legend(frameon=False, fontsize="small")
     return drawn
 
@@ -106,16 +110,20 @@ def _outside(numbers: np.ndarray, law: Outline) -> np.ndarray:
 
 def _draw_law(axis: Axes, law: Outline) -> None:
     colour, label = COLOURS["theory"], "limit: bulk"
-    heights = [density for _, density in law.curves]
+    # By the range of eigenvalues, not by the points of the curve, which crowd where it diverges.
+    heights = [np.interp(np.linspace(x[0], x[-1], 400), x, density) for x, density in law.curves]
     for x, density in law.curves:
         axis.plot(x, density, color=colour, lw=1.2, label=label)
         label = None
     if heights:
         tall = float(np.quantile(np.concatenate(heights), _TALL))
-        axis.set_ylim(0, max(_ROOM * tall, axis.get_ylim()[1] if axis.patches else 0.0))
+        bars = [_ROOM * bar.get_height() for bar in axis.patches if isinstance(bar, Rectangle)]
+        axis.set_ylim(0, max([_ROOM * tall, *bars]))
     else:
         for low, high in law.edges:
             axis.axvspan(low, high, color=COLOURS["flow"], alpha=0.4, lw=0, label="limit: bulk")
+        if not axis.patches[: -len(law.edges)]:
+            axis.set_ylim(0, 1)
     low_, high_ = axis.get_ylim()
     label = "limit: outliers"
     for value, deviation in law.outliers:
