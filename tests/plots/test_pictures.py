@@ -13,6 +13,7 @@ import sgdlimits as sl
 from sgdlimits.plots import film
 from sgdlimits.plots.bifurcations import _branches, _Rest
 from sgdlimits.plots.dynamics import _plane
+from sgdlimits.plots.moving import MovingRuns
 from sgdlimits.plots.symbols import symbol_of
 from sgdlimits.spectra.asymptotics.outline import Outline
 
@@ -234,6 +235,23 @@ def test_a_film_grows_with_time(tmp_path):
     assert not plt.get_fignums()
 
 
+def test_runs_move_in_a_plane(tmp_path):
+    result = _result().assign(r2=1 + 0 * _result().m)
+    moving = MovingRuns(plt.figure().add_subplot(), [result], ("m", "r2"))
+    moving.open(0.5625)  # half-way between two records
+    (head,) = moving.heads
+    at = (np.sin(1.0) + np.sin(1.25)) / 2
+    np.testing.assert_allclose(head.get_data(), [[at, 2 * at], [1, 1]])
+    # Records at 1 and, from the last 0.3 of the time, none before; then the point itself.
+    assert [list(tail.get_ydata()) for tail in moving.tails[0]] == [[1, 1], [1, 1]]
+    (below,) = sl.plot(_MODEL, xlim=(-0.5, 2.5))
+    path = sl.plots.animate(
+        result, tmp_path / "plane.gif", plane=("m", "r2"), axes=below, seconds=0.3, fps=7, dpi=50
+    )
+    assert path.stat().st_size > 1000
+    assert below.get_xlim() == (-0.5, 2.5)
+
+
 def test_films_that_cannot_be_written_are_refused(tmp_path, monkeypatch, as_users_run):
     with pytest.raises(ValueError, match=r"expected a name that ends in \.gif or \.mp4"):
         sl.plots.animate(_result(), tmp_path / "m.avi")
@@ -314,6 +332,13 @@ def test_symbols_have_indices():
             r"data has shape \(1, 1\): expected \(2, 1\)",
         ),
         (lambda: sl.plots.animate(3, "m.gif"), TypeError, "results: got int"),
+        (lambda: sl.plots.animate(_result(), "m.gif", plane="m"), TypeError, "plane='m'"),
+        (
+            lambda: sl.plots.animate(_result(), "m.gif", plane=("m", "q")),
+            ValueError,
+            "expected two of m",
+        ),
+        (lambda: sl.plots.animate(_result(), "m.gif", axes=3), TypeError, "give plane"),
         (lambda: sl.plots.animate(_result(), 3), TypeError, "path=3"),
         (lambda: sl.plots.animate(_result(), "m.gif", fps=0), ValueError, "fps=0"),
         (lambda: sl.plots.animate(_result(), "m.gif", seconds=1e6), ValueError, "frames, above"),

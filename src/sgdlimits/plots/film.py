@@ -13,6 +13,8 @@ from matplotlib.patches import Rectangle
 
 from sgdlimits import _validate
 from sgdlimits._progress import progress_bar
+from sgdlimits.plots.drawn import panel
+from sgdlimits.plots.moving import MovingRuns, check_plane
 from sgdlimits.plots.one_call import check_results, plot
 from sgdlimits.simulation.places import path_of
 
@@ -26,19 +28,25 @@ def animate(
     path: str | Path,
     *,
     names: str | Sequence[str] | None = None,
+    plane: tuple[str, str] | None = None,
+    axes: Axes | None = None,
     seconds: float = 5.0,
     fps: int = 15,
     quantiles: tuple[float, float] = (0.05, 0.95),
     dpi: float = 100.0,
     progress: bool | None = None,
 ) -> Path:
-    """A film of ``plot``: time runs, and bands and lines grow with it.
+    """A film of ``plot``: time runs, and bands and lines grow with it. Or of runs in a plane.
 
     Args:
         result: of ``simulate``, or several of one problem.
         path: the file: ``.gif`` (always possible) or ``.mp4`` (needs ffmpeg). One that is there is
             replaced.
         names, quantiles: as in ``plot``.
+        plane: names of two numbers, such as ("M_11", "M_12"): every run is a point that moves in
+            their plane, up to 200 of each result.
+        axes: where the points move, such as ``plot(dynamics)[0]``; the axes must be those of the
+            plane. Default: a new figure.
         seconds: length of the film.
         fps: frames per second.
         dpi: dots per inch.
@@ -61,11 +69,18 @@ def animate(
         raise ValueError(f"seconds={seconds!r}, fps={fps!r}: {count} frames, above {_MOST_FRAMES}.")
     if progress is not None:
         _validate.boolean("progress", progress)
-    axes = plot(*results, names=names, quantiles=quantiles)
-    figure = axes[0].figure
+    if plane is not None:
+        plane = check_plane(results, plane)
+    elif axes is not None:
+        raise TypeError(f"axes={axes!r}: they are for points that move in a plane; give plane.")
+    if plane is None:
+        panels = plot(*results, names=names, quantiles=quantiles)
+        frames: list[Any] = [_Curtain(axis, *_ends(results)) for axis in panels]
+        figure = panels[0].figure
+    else:
+        drawn = panel(axes)
+        frames, figure = [_moving(drawn, results, plane)], drawn.figure
     try:
-        first, last = _ends(results)
-        frames = [_Curtain(axis, first, last) for axis in axes]
         film = animation.writers[writer](fps=fps)
         temporary = place.with_name(f".{place.stem}-unfinished{place.suffix}")
         with progress_bar(progress, "frames", count, "drawing") as advanced:
@@ -77,8 +92,29 @@ def animate(
                     advanced(1)
         temporary.replace(place)
     finally:
-        plt.close(figure)
+        if axes is None:
+            plt.close(figure)
     return place
+
+
+def _moving(axis: Axes, results: list[xr.Dataset], plane: tuple[str, str]) -> MovingRuns:
+    fresh = not axis.has_data()
+    limits = axis.get_xlim(), axis.get_ylim()
+    moving = MovingRuns(axis, results, plane)
+    if fresh:
+        axis.set(xlabel=_written(results[0], plane[0]), ylabel=_written(results[0], plane[1]))
+        axis.legend(frameon=False, fontsize="small")
+        limits = axis.get_xlim(), axis.get_ylim()
+    axis.set(xlim=limits[0], ylim=limits[1])
+    return moving
+
+
+def _written(result: xr.Dataset, name: str) -> str:
+    """The symbol of a number, as its variable carries it."""
+    field = max((str(v) for v in result.data_vars if name.startswith(str(v))), key=len)
+    bare = str(result[field].attrs.get("symbol", field)).strip("$")
+    index = name.removeprefix(field).strip("_").replace("_block", ";")
+    return f"${bare}_{{{index}}}$" if index else f"${bare}$"
 
 
 def _listed(result: Any) -> list[Any]:

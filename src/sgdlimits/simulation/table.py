@@ -70,6 +70,16 @@ def to_table(ds: xr.Dataset) -> "pd.DataFrame":
     return table
 
 
+def numbers_of(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """What a result holds of each run against time, number by number, errors left out."""
+    return {
+        name: column
+        for each in map(str, ds.data_vars)
+        if {"run", "time"} <= set(ds[each].dims) and not is_error(each)
+        for name, column in _numbers(ds[each], list(_ROWS), "")
+    }
+
+
 def _rows(ds: xr.Dataset) -> list[str]:
     """Dimensions that make rows: of runs and times, and what all variables have, as in sweeps."""
     everywhere = [
