@@ -76,10 +76,11 @@ def animate(
     if plane is None:
         panels = plot(*results, names=names, quantiles=quantiles)
         frames: list[Any] = [_Curtain(axis, *_ends(results)) for axis in panels]
-        figure = panels[0].figure
+        figure = panels[0].get_figure(root=True)
     else:
         drawn = panel(axes)
-        frames, figure = [_moving(drawn, results, plane)], drawn.figure
+        frames, figure = [_moving(drawn, results, plane)], drawn.get_figure(root=True)
+    assert figure is not None
     try:
         film = animation.writers[writer](fps=fps)
         temporary = place.with_name(f".{place.stem}-unfinished{place.suffix}")
