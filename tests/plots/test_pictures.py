@@ -15,6 +15,7 @@ from sgdlimits.plots.bifurcations import _branches, _Rest
 from sgdlimits.plots.dynamics import _plane
 from sgdlimits.plots.moving import MovingRuns
 from sgdlimits.plots.symbols import symbol_of
+from sgdlimits.provenance import describe
 from sgdlimits.spectra.asymptotics.outline import Outline
 
 mpl.use("Agg")
@@ -130,6 +131,22 @@ def test_a_function_of_the_value_and_a_number_of_the_algorithm():
 
 def _numbers(line):
     return SimpleNamespace(get_ydata=lambda: np.asarray(line.get_ydata()))
+
+
+def test_models_are_built_again_with_another_number():
+    pairs = [
+        (sl.xor_gmm(snr=5.0, width=2).varied("snr", 7.0), sl.xor_gmm(snr=7.0, width=2)),
+        (sl.k_gmm(2).varied("ridge", 0.3), sl.k_gmm(2, ridge=0.3)),
+        (sl.xor_gmm(width=2).varied("snr", math.inf), sl.xor_gmm(snr=math.inf, width=2)),
+        (sl.committee(2, 1, "relu").varied("noise", 0.3), sl.committee(2, 1, "relu", noise=0.3)),
+        (sl.committee(2, 1, train_second_layer=True).varied("ridge", 0.3),
+         sl.committee(2, 1, train_second_layer=True, ridge=0.3)),
+        (_MODEL.varied("order", 3.0), sl.SpikedTensor(3, 2.0)),
+    ]  # fmt: skip
+    for changed, expected in pairs:
+        assert describe(changed) == describe(expected)
+    with pytest.raises(ValueError, match="ridge=-1"):
+        sl.k_gmm(2).varied("ridge", -1.0)
 
 
 def test_a_point_that_jumps_is_no_branch():
@@ -300,7 +317,7 @@ def test_symbols_have_indices():
         (lambda: sl.plots.bifurcation(_MODEL, None, "snr", [2.0, 1.0]), ValueError, "increasing"),
         (lambda: sl.plots.bifurcation(_MODEL, None, "snr", [-1.0, 1.0]), ValueError, "snr=-1: "),
         (
-            lambda: sl.plots.bifurcation(sl.xor_gmm(), None, "snr", [1.0, 2.0]),
+            lambda: sl.plots.bifurcation(sl.xor_gmm(), None, "width", [1.0, 2.0]),
             ValueError,
             "give a function of the value",
         ),

@@ -146,7 +146,7 @@ class AbstractModel(eqx.Module, Generic[S]):
         """
         raise ValueError(
             f"parameter={name!r}: {type(self).__name__} cannot be built again with another one; "
-            "give a function of the value, such as lambda snr: xor_gmm(snr=snr)."
+            "give a function of the value, such as lambda width: xor_gmm(width=int(width))."
         )
 
     # -- real parameters -----------------------------------------------------------------------

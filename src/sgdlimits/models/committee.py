@@ -258,6 +258,29 @@ class Committee(MultiIndexModel):
         found = np.abs(c * other) > 1e-10 * np.linalg.norm(c) * np.linalg.norm(other)
         return next((j for j in range(1, _HIGHEST_EXPONENT) if found[j]), None)
 
+    def varied(self, name: str, value: float) -> AbstractModel:
+        """With another ``noise`` or ``ridge``."""
+        if name == "noise":
+            return self._again(noise=value)
+        return super().varied(name, value)
+
+    def _again(self, **changed: Any) -> AbstractModel:
+        names = (
+            "student",
+            "teacher",
+            "width",
+            "gram",
+            "second_layer",
+            "teacher_second_layer",
+            "noise",
+            "train_second_layer",
+            "rule",
+            "ridge",
+            "tolerance",
+            "rule_is_chosen",
+        )
+        return type(self)(**{name: getattr(self, name) for name in names} | changed)
+
     def facts(self) -> dict[str, str]:
         """Widths, activations, noise, ridge, and the information exponent."""
         exponent = self.information_exponent

@@ -59,8 +59,9 @@ def bifurcation(
     a search. Points at neighbouring values are joined to branches where they are close.
 
     Args:
-        model: a model with the parameter among its numbers; or a function value -> model, such as
-            ``lambda snr: sl.xor_gmm(snr=snr)``.
+        model: a model with the parameter among its numbers (``snr`` or ``ridge`` of mixtures,
+            ``noise`` or ``ridge`` of committees); or a function value -> model, such as
+            ``lambda c: sl.committee(2, 1, second_layer=[1.0, c])``.
         sgd: the algorithm, which may have the parameter itself ("step"); None: plain, of step 1.
         parameter: name of the number that changes; of a function, what the axis says.
         values: of the parameter, increasing. Branches end within one interval of where they do.
