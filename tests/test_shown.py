@@ -62,6 +62,13 @@ _SHOWN = [
     ),
     (lambda: sl.Teacher(label=lambda f, z: f[0]), ["of 1 direction)"], None),
     (lambda: _DYNAMICS, ["SpikedTensor(", "step=0.5", "2 statistics"], ["algorithm", "m, r2"]),
+    (
+        lambda: sl.OnlineSGD(
+            0.5, schedule=sl.schedules.cosine(20.0), rule=sl.rules.momentum(beta=0.9), batch=4
+        ),
+        ["step=0.5, schedule=Cosine(", "beta=0.9"],
+        None,
+    ),
     (lambda: _DYNAMICS.rescale("m"), ["m magnified", "r2 macroscopic"], None),
     (
         lambda: _DYNAMICS.linearise(sl.SpikedStatistics(1.5**0.5, 0.5)),
