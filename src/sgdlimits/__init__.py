@@ -48,6 +48,8 @@ _HOME = {
     "RescaledDynamics": "limits.rescaled",
     "critical_step": "limits.critical_step",
     "mean_exit_time": "closed_forms.exit_time_1d",
+    "critical_snr": "closed_forms.spiked_tensor_stability",
+    "plateau_length": "closed_forms.committee_plateau",
     "initial": "process.initial",
     "lift": "process.initial",
     "simulate": "simulation.simulate",
@@ -76,6 +78,7 @@ _HOME = {
     "sweep": "simulation.sweep",
     "Protocol": "simulation.protocol",
     "states": "simulation.states",
+    "to_table": "simulation.table",
     "optimise_schedule": "analysis.optimal_schedule",
     "OptimalSchedule": "analysis.optimal_schedule",
     "ScheduleWarning": "analysis.optimal_schedule",
@@ -103,6 +106,7 @@ if TYPE_CHECKING:
     from sgdlimits.analysis.optimal_schedule import optimise_schedule as optimise_schedule
     from sgdlimits.auditing.report import AuditReport as AuditReport
     from sgdlimits.auditing.run import audit as audit
+    from sgdlimits.closed_forms.committee_plateau import plateau_length as plateau_length
     from sgdlimits.closed_forms.committee_regimes import regime as regime
     from sgdlimits.closed_forms.exit_time_1d import mean_exit_time as mean_exit_time
     from sgdlimits.closed_forms.leap import leap as leap
@@ -110,6 +114,7 @@ if TYPE_CHECKING:
     from sgdlimits.closed_forms.phase_retrieval_escape import Mediocrity as Mediocrity
     from sgdlimits.closed_forms.phase_retrieval_one_neuron import OneNeuron as OneNeuron
     from sgdlimits.closed_forms.single_index_escape import SingleIndexSphere as SingleIndexSphere
+    from sgdlimits.closed_forms.spiked_tensor_stability import critical_snr as critical_snr
     from sgdlimits.closed_forms.two_time_scales import two_time_scales as two_time_scales
     from sgdlimits.compilation_cache import enable_compilation_cache as enable_compilation_cache
     from sgdlimits.data.estimated import SamplesWarning as SamplesWarning
@@ -159,6 +164,7 @@ if TYPE_CHECKING:
     from sgdlimits.simulation.store import load as load
     from sgdlimits.simulation.store import save as save
     from sgdlimits.simulation.sweep import sweep as sweep
+    from sgdlimits.simulation.table import to_table as to_table
     from sgdlimits.statistics.block_overlaps import BlockStatistics as BlockStatistics
     from sgdlimits.statistics.overlaps import Statistics as Statistics
 

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="What online SGD does in high dimension, and what its limit is.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -47,8 +46,16 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say on standard error what is being done.")
+    ] = False,
 ) -> None:
     """Options of every command."""
+    if verbose:
+        import logging
+
+        logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+        logging.getLogger("sgdlimits").setLevel(logging.INFO)
 
 
 @app.command("list")
@@ -62,10 +69,37 @@ def list_entries() -> None:
         typer.echo(f"{'':<{width}}  {entry.paper}")
 
 
+class Picture(StrEnum):
+    """How the file of a figure ends."""
+
+    PNG = "png"
+    PDF = "pdf"
+    SVG = "svg"
+
+
+class Look(StrEnum):
+    """Styles of ``plots.style``."""
+
+    SCREEN = "screen"
+    PAPER = "paper"
+
+
+def _identifiers(incomplete: str) -> list[str]:
+    """For completion in a shell."""
+    from sgdlimits.reproduce.registry import ENTRIES
+
+    return [name for name in (*ENTRIES, "all") if name.startswith(incomplete)]
+
+
 @app.command()
 def reproduce(
     identifier: Annotated[
-        str, typer.Argument(metavar="ID", help="A figure's ID, or 'all'. See 'sgdlimits list'.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A figure's ID, or 'all'. See 'sgdlimits list'.",
+            autocompletion=_identifiers,
+        ),
     ],
     full: Annotated[
         bool, typer.Option("--full/--quick", help="The paper's own sizes, or a minute or two.")
@@ -74,6 +108,12 @@ def reproduce(
         Path | None, typer.Option(help="Folder for the result; default out/ID-quick or -full.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Integer seed; decides everything.")] = 0,
+    picture: Annotated[
+        Picture, typer.Option("--format", help="Of the figure's file.")
+    ] = Picture.PNG,
+    look: Annotated[
+        Look, typer.Option("--style", help="For the screen, or for print with serifs.")
+    ] = Look.SCREEN,
 ) -> None:
     """Make a figure of the papers, its data, and a table of checks.
 
@@ -90,9 +130,10 @@ def reproduce(
         _keep_compiled_programs()
         if identifier == "all":
             folders = {name: out / name if out else _folder(name, form) for name in ENTRIES}
-            passed = _reproduce_all(folders, form, seed)
+            passed = _reproduce_all(folders, form, seed, picture, look)
         else:
-            passed = not _reproduce_one(identifier, out or _folder(identifier, form), form, seed)
+            folder = out or _folder(identifier, form)
+            passed = not _reproduce_one(identifier, folder, form, seed, picture, look)
         if not passed:
             raise typer.Exit(Exit.FAILED_CHECK)
 
@@ -101,20 +142,24 @@ def _folder(name: str, form: "Form") -> Path:
     return Path("out") / f"{name}-{form}"
 
 
-def _reproduce_one(name: str, folder: Path, form: "Form", seed: int) -> list[str]:
+def _reproduce_one(
+    name: str, folder: Path, form: "Form", seed: int, picture: Picture, look: Look
+) -> list[str]:
     """Make one figure; returns what failed."""
     from sgdlimits.reproduce.registry import ENTRIES
     from sgdlimits.reproduce.workspace import reproduce
 
     typer.echo(f"{name}: {ENTRIES[name].title}")
-    _, checks = reproduce(name, folder, form=form, seed=seed)
+    _, checks = reproduce(name, folder, form=form, seed=seed, picture=str(picture), look=str(look))
     for check in checks:
         typer.echo(f"  {'pass' if check.passed else 'FAIL'}  {check.quantity}")
-    typer.echo(f"  -> {folder / 'figure.png'}, {folder / 'checks.md'}")
+    typer.echo(f"  -> {folder / f'figure.{picture}'}, {folder / 'checks.md'}")
     return [f"{check.quantity}: {check.rule}" for check in checks if not check.passed]
 
 
-def _reproduce_all(folders: dict[str, Path], form: "Form", seed: int) -> bool:
+def _reproduce_all(
+    folders: dict[str, Path], form: "Form", seed: int, picture: Picture, look: Look
+) -> bool:
     """Make every figure, and say in the end how long each took and what failed."""
     import jax
 
@@ -126,7 +171,7 @@ def _reproduce_all(folders: dict[str, Path], form: "Form", seed: int) -> bool:
     for name, folder in folders.items():
         start = time.perf_counter()
         try:
-            failed, verdict = _reproduce_one(name, folder, form, seed), "FAIL"
+            failed, verdict = _reproduce_one(name, folder, form, seed, picture, look), "FAIL"
         except Exception as error:  # of this figure; the others may be well
             traceback.print_exc()
             failed, verdict = [f"{type(error).__name__}: {error}"], "ERROR"

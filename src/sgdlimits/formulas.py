@@ -38,6 +38,7 @@ HOMES = (
     "closed_forms.single_index_escape",
     "closed_forms.softmax_mixture_fixed_points",
     "closed_forms.spiked_tensor_phases",
+    "closed_forms.spiked_tensor_stability",
     "closed_forms.two_time_scales",
     "analysis.escape",
 )

@@ -8,6 +8,7 @@ import pytest
 
 import sgdlimits as sl
 from sgdlimits.closed_forms import spiked_tensor_phases as phases
+from sgdlimits.closed_forms.spiked_tensor_stability import stability_boundary
 from tests.models import worked_examples
 
 _ORDERS = range(2, 9)
@@ -115,3 +116,65 @@ def test_odd_orders_have_no_negative_overlaps(order, count):
     points = phases.fixed_points(order, 2 * phases.critical_snr(order))
     assert len(points) == count
     assert (min(m for m, _ in points) < 0) == (order % 2 == 0)
+
+
+# -- where the aligned point is stable, with ridge -------------------------------------------------
+
+
+def _holds(order, snr, step, ridge):
+    """Whether a fixed point with m > 0 is stable, by the formula of (3.1) and its Jacobian."""
+    found = False
+    for m, r2 in phases.fixed_points(order, snr, step, ridge):
+        if m <= 0:
+            continue
+        k, rho = order, m * m + r2
+        B, slope = 2 * k * rho ** (k - 1), 2 * k * (k - 1) * rho ** (k - 2)
+        push = 2 * k * (k - 1) * snr * m ** (k - 2)
+        jacobian = [
+            [push - B - ridge - 2 * m * m * slope, -m * slope],
+            [4 * m * (step - r2) * slope, 2 * ((step - r2) * slope - B - ridge)],
+        ]
+        found |= np.linalg.eigvals(jacobian).real.max() < 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("order", "step", "ridge", "by"),
+    [
+        (2, 0.7, 0.5, "pitchfork"),
+        (2, 0.7, 9.0, "pitchfork"),
+        (3, 1.0, 0.0, "fold"),
+        (3, 1.0, 1.0, "fold"),
+        (3, 1.0, 3.0, "trace"),
+        (3, 0.4, 40.0, "fold"),
+        (4, 0.6, 2.0, "trace"),
+        (5, 1.0, 3.0, "fold"),  # two pieces of stable points overlap
+        (6, 1.3, 30.0, "trace"),
+        (9, 0.5, 1e-8, "fold"),
+    ],
+)
+def test_above_the_critical_snr_the_aligned_point_holds_and_below_not(order, step, ridge, by):
+    threshold = sl.critical_snr(order, step, ridge)
+    boundary = stability_boundary(order, step, ridge)
+    assert boundary.by == by
+    assert boundary.snr == pytest.approx(threshold, rel=1e-12)
+    above = np.concatenate([[1 + 1e-4], np.geomspace(1.01, 30, 12)])
+    assert all(_holds(order, x * threshold, step, ridge) for x in above)
+    assert not _holds(order, (1 - 1e-4) * threshold, step, ridge)
+
+
+def test_the_jacobian_above_is_that_of_the_dynamics():
+    order, step, ridge = 4, 0.6, 2.0
+    threshold = sl.critical_snr(order, step, ridge)
+    for factor, stable in ((1.001, True), (0.999, False)):
+        model = sl.SpikedTensor(order, factor * threshold, ridge)
+        points = sl.effective_dynamics(model, sl.OnlineSGD(step)).fixed_points("formula")
+        assert any(p.stable and float(p.statistics.m) > 0.1 for p in points) is stable
+        # They are there on either side: the fold, where they cease to exist, is far below.
+        assert any(float(p.statistics.m) > 0.1 for p in points)
+
+
+def test_a_small_ridge_changes_little():
+    for order in (3, 5, 8):
+        bare, little = sl.critical_snr(order), sl.critical_snr(order, 1.0, 1e-7)
+        assert little == pytest.approx(bare, rel=1e-6)

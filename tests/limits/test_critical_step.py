@@ -46,3 +46,14 @@ def test_what_does_not_rest_is_refused():
         sl.critical_step(_LINE, sl.OnlineSGD(step=3.0), initial=_START)
     with pytest.raises(ValueError, match="schedule="):
         sl.critical_step(_LINE, sl.OnlineSGD(schedule=sl.schedules.power(1.0)))
+
+
+@pytest.mark.slow
+def test_a_point_that_moves_far_between_two_steps_is_followed():
+    """Newton's method from the rest at step 6.7 finds none at 8.7; there is a stable one to 15."""
+    model = sl.committee(2, 1, "erf")
+    critical = sl.critical_step(model)
+    below = sl.effective_dynamics(model, sl.OnlineSGD(0.8 * critical))
+    end = below.solve(sl.initial(model, 400, 1, 0), [4000.0])[0]
+    assert np.abs(below.drift(end).vector).max() < 1e-4
+    assert critical == pytest.approx(15.33, rel=0.01)

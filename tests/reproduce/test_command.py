@@ -1,6 +1,9 @@
 """``sgdlimits reproduce``: its folders, its exit status, and one command for all figures."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -16,7 +19,7 @@ def made(monkeypatch, as_users_run):
     """Instead of making figures: which were asked for; bgj-2's check fails, bgj-3 breaks."""
     calls = {}
 
-    def reproduce(identifier, folder, *, form="quick", seed=0):
+    def reproduce(identifier, folder, *, form="quick", seed=0, picture="png", look="screen"):
         calls[identifier] = (str(folder), form, seed)
         if identifier == "bgj-3":
             raise RuntimeError("no luck")
@@ -82,3 +85,39 @@ def test_an_interrupt_ends_all(made):
     result = _run("all", "--seed", "7")
     assert result.exit_code == Exit.INTERRUPTED
     assert list(made)[-1] == "mediocrity-1"
+
+
+def test_an_interrupt_is_one_line_that_says_what_is_kept(made):
+    result = _run("mediocrity-1", "--seed", "7")
+    assert result.exit_code == Exit.INTERRUPTED
+    assert result.stderr.splitlines() == [
+        "interrupted; what is done is kept, the same command resumes."
+    ]
+
+
+def test_the_picture_and_its_style_are_asked_for(monkeypatch, as_users_run):
+    asked = []
+
+    def reproduce(identifier, folder, **options):
+        asked.append(options)
+        return None, [holds("it is so", "–", True, "by decree")]
+
+    monkeypatch.setattr(workspace, "reproduce", reproduce)
+    result = _run("bgj-1", "--format", "pdf", "--style", "paper")
+    assert result.exit_code == 0
+    assert asked == [{"form": "quick", "seed": 0, "picture": "pdf", "look": "paper"}]
+    assert "figure.pdf" in result.output
+    assert _run("bgj-1", "--format", "bmp").exit_code == Exit.BAD_INPUT
+    assert len(asked) == 1
+
+
+def test_identifiers_complete_in_a_shell():
+    environment = {
+        **os.environ, "_SGDLIMITS_COMPLETE": "complete_bash", "COMP_CWORD": "2",
+        "COMP_WORDS": "sgdlimits reproduce bgj-spiked-p",
+    }  # fmt: skip
+    code = "import sys; sys.argv = ['sgdlimits']; from sgdlimits.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.split() == ["bgj-spiked-phase"]

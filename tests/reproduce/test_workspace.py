@@ -26,8 +26,12 @@ def test_a_tiny_size_that_is_not_given_is_a_sixteenth_and_at_least_four(quick, t
 def test_a_finished_figure_is_made_again_from_its_data(tmp_path, monkeypatch):
     _, first = reproduce(_FIGURE, tmp_path / "a", form="tiny")
     monkeypatch.setattr(workspace, "simulate", _from_store(workspace.simulate))
-    _, second = reproduce(_FIGURE, tmp_path / "a", form="tiny")
+    _, second = reproduce(_FIGURE, tmp_path / "a", form="tiny", picture="svg", look="paper")
     assert second == first
+    assert (tmp_path / "a" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    drawn = (tmp_path / "a" / "figure.svg").read_text(encoding="utf-8")
+    assert "serif" in drawn  # text is text, in the style's letters
+    assert "<dc:date>" not in drawn
     report = (tmp_path / "a" / "checks.md").read_text()
     assert report.startswith(f"# {_FIGURE}\n")
     assert report.endswith(workspace.table(first))
@@ -64,4 +68,8 @@ def test_bad_input_is_refused_before_work_starts(tmp_path, as_users_run):
         reproduce(_FIGURE, tmp_path / "a", form="huge")
     with pytest.raises(ValueError, match="seed=-1"):
         reproduce(_FIGURE, tmp_path / "a", seed=-1)
+    with pytest.raises(ValueError, match="format='bmp': expected one of 'png', 'pdf', 'svg'"):
+        reproduce(_FIGURE, tmp_path / "a", picture="bmp")
+    with pytest.raises(ValueError, match="style='poster': expected one of 'screen', 'paper'"):
+        reproduce(_FIGURE, tmp_path / "a", look="poster")
     assert not (tmp_path / "a").exists()

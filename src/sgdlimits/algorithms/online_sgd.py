@@ -76,6 +76,10 @@ class OnlineSGD(eqx.Module):
         _validate.boolean("spherical", self.spherical)
         _validate.nonnegative("second_layer_rate", self.second_layer_rate)
 
+    def __repr__(self) -> str:
+        """What differs from the default, in one line."""
+        return eqx.tree_pformat(self, width=10**6)
+
     def delta(self, dim: Any) -> Any:
         """Size of one step without schedule, delta = step / dim: its nominal time.
 

@@ -5,9 +5,10 @@ by s(t) (-f + s(t) g) per unit of it.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -22,11 +23,32 @@ from sgdlimits import _validate
 Schedule = Callable[[Any], Any]
 
 
-class Power(eqx.Module):
+class AbstractSchedule(eqx.Module):
+    """A schedule that knows until when it changes."""
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "draw_schedule"
+
+    @property
+    def span(self) -> float | None:
+        """Nominal time that shows it; None: it does not know."""
+        return None
+
+    @abstractmethod
+    def __call__(self, time: Any) -> Array:
+        """The factor at ``time``."""
+
+
+class Power(AbstractSchedule):
     """(1 + t/scale)^-exponent; build one with ``power``."""
 
     exponent: float
     scale: float
+
+    @property
+    def span(self) -> float:
+        """Nominal time that shows it."""
+        return 5.0 * float(self.scale)
 
     def __call__(self, time: Any) -> Array:
         """The factor at ``time``."""
@@ -34,11 +56,16 @@ class Power(eqx.Module):
         return (1 + t / scale) ** -exponent
 
 
-class Cosine(eqx.Module):
+class Cosine(AbstractSchedule):
     """Half a cosine from 1 to ``final``; build one with ``cosine``."""
 
     time: float
     final: float
+
+    @property
+    def span(self) -> float:
+        """Nominal time that shows it."""
+        return 1.2 * float(self.time)
 
     def __call__(self, time: Any) -> Array:
         """The factor at ``time``."""
@@ -47,11 +74,16 @@ class Cosine(eqx.Module):
         return final + (1 - final) * (1 + jnp.cos(math.pi * share)) / 2
 
 
-class Warmup(eqx.Module):
+class Warmup(AbstractSchedule):
     """Linear from ``start`` to 1, then 1; build one with ``warmup``."""
 
     time: float
     start: float
+
+    @property
+    def span(self) -> float:
+        """Nominal time that shows it."""
+        return 2.0 * float(self.time)
 
     def __call__(self, time: Any) -> Array:
         """The factor at ``time``."""
@@ -59,11 +91,16 @@ class Warmup(eqx.Module):
         return start + (1 - start) * jnp.clip(t / end, 0.0, 1.0)
 
 
-class Piecewise(eqx.Module):
+class Piecewise(AbstractSchedule):
     """Constant between given times; build one with ``piecewise``."""
 
     times: Float[np.ndarray, " jumps"]
     values: Float[np.ndarray, " pieces"]
+
+    @property
+    def span(self) -> float:
+        """Nominal time that shows it."""
+        return 1.25 * float(self.times[-1]) if len(self.times) else 1.0
 
     def __call__(self, time: Any) -> Array:
         """The factor at ``time``; at a jump the value after it."""
@@ -71,18 +108,23 @@ class Piecewise(eqx.Module):
         return jnp.asarray(self.values)[index]
 
 
-class Linear(eqx.Module):
+class Linear(AbstractSchedule):
     """Straight lines between given values; build one with ``linear``."""
 
     times: Float[np.ndarray | Array, " knots"]
     values: Float[np.ndarray | Array, " knots"]
+
+    @property
+    def span(self) -> float:
+        """Nominal time that shows it."""
+        return float(self.times[-1]) or 1.0
 
     def __call__(self, time: Any) -> Array:
         """The factor at ``time``; before and after the knots the first and the last value."""
         return jnp.interp(jnp.asarray(time, float), jnp.asarray(self.times), self.values)
 
 
-class FromOptax(eqx.Module):
+class FromOptax(AbstractSchedule):
     """A schedule of step counts read at t/duration; build one with ``from_optax``."""
 
     schedule: Callable[[Any], Any] = eqx.field(static=True)

@@ -19,6 +19,7 @@ from scipy import stats
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits._shown import facts_table, in_one_line, number, numbers
 from sgdlimits.formulas import formula
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics
 from sgdlimits.statistics.base import AbstractStatistics
@@ -45,6 +46,23 @@ class EscapeLaw(eqx.Module):
     constant: float
     constant_below: float
     dim: int
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """Mean and standard deviation, in units of steps * step / dim."""
+        if not (self.rate > 0 and self.spread > 0 and self.dim > 0):
+            return eqx.tree_pformat(self)
+        mean, deviation = number(self.mean), number(self.standard_deviation)
+        return f"EscapeLaw(dim={self.dim}: mean time {mean}, standard deviation {deviation})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "mean time": number(self.mean),
+            "standard deviation": number(self.standard_deviation),
+            "5 %, 50 %, 95 %": numbers(self.quantile(np.array([0.05, 0.5, 0.95]))),
+            "rate of the unstable mode": number(self.rate),
+        }
+        return facts_table(f"Time to escape at dim {self.dim}, in steps * step / dim", facts)
 
     @property
     @formula("asymptotic", "matching the linear diffusion to the ODE")

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -72,6 +72,9 @@ class OptimalSchedule:
     at_bound: Bool[np.ndarray, " knots"]
     history: Float[np.ndarray, " evaluations"]
     converged: bool
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "draw_schedules"
 
     @property
     def gain(self) -> float:

@@ -14,6 +14,8 @@ from jaxtyping import Array
 from scipy import stats
 
 from sgdlimits import _resources, _validate
+from sgdlimits._logging import logger
+from sgdlimits._progress import Bar, progress_bar
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.auditing.closure import QUANTITIES, spreads
@@ -48,6 +50,7 @@ def audit(
     coordinates: bool = False,
     level: float = 0.01,
     seed: int = 0,
+    progress: bool | None = None,
 ) -> AuditReport:
     """Test the conditions of Theorem 2.2 by Monte Carlo: closure, localizability, critical step.
 
@@ -78,6 +81,7 @@ def audit(
             which matter for data that are not Gaussian.
         level: false-alarm rate of the whole test of closure.
         seed: of everything.
+        progress: show a bar; default: when standard error is a terminal, and in a notebook.
 
     Returns:
         The report: verdicts, tables, dataset, picture.
@@ -96,6 +100,8 @@ def audit(
     fibres, looks = _validate.integer("fibres", fibres, 1), _looks(points, samples)
     level, seed = _validate.probability("level", level), check_seed(seed)
     _validate.boolean("coordinates", coordinates)
+    if progress is not None:
+        _validate.boolean("progress", progress)
     check_candidates(candidates, model)
     for each in looks:
         _check_size(model, max(sizes), fibres, *each)
@@ -113,13 +119,17 @@ def audit(
     else:
         targets = _targets(model, at, chosen)
 
-    def look(number: int, points: int, samples: int) -> tuple[AuditReport, np.ndarray, Estimates]:
+    def look(
+        number: int, points: int, samples: int, bar: Bar
+    ) -> tuple[AuditReport, np.ndarray, Estimates]:
         estimates, last = [], np.empty(0)
         drawn = seed ^ (number * _SECOND_SEED)
         for dim in sizes:
             here = scene(dim)
             last = fibre_points(here._replace(process=process), targets, points, drawn)
+            bar.phase(f"{points} points, {samples} gradients each, at dim {dim}")
             estimates.append(estimate(here, last, samples, drawn))
+            bar(points * samples)
         grid = np.array(sizes, dtype=float)
         report = AuditReport(
             dataset=_dataset(estimates, names, sizes, targets, scaling, sgd, samples),
@@ -135,11 +145,15 @@ def audit(
         )
         return report, last, estimates[-1]
 
-    report, last, at_last = look(0, *looks[0])
-    for number, more in enumerate(looks[1:], 1):
-        if not _undecided(report):
-            break
-        report, last, at_last = look(number, *more)
+    total = float(len(sizes) * sum(points * samples for points, samples in looks))
+    with progress_bar(progress, "audit", total) as bar:
+        report, last, at_last = look(0, *looks[0], bar)
+        for number, more in enumerate(looks[1:], 1):
+            if not _undecided(report):
+                break
+            logger.info("audit: nothing found, and spreads of %g of the drift would be missed; "
+                        "looking again", _MATTERS)  # fmt: skip
+            report, last, at_last = look(number, *more, bar)
     missing = list(report.open_statistics)
     if not missing:
         return report

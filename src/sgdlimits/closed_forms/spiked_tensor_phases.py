@@ -12,22 +12,8 @@ import numpy as np
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits.closed_forms.spiked_tensor_stability import critical_snr
 from sgdlimits.formulas import formula
-
-
-@formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")
-def critical_snr(order: int, step: float = 1.0) -> float:
-    """lambda_c(k, c): above it, fixed points with m != 0 exist (no ridge).
-
-    lambda_c = c^(k/2) (2(k-1)/k)^(k-1) (k/(k-2))^((k-2)/2); c for k = 2.
-
-    Status: asymptotic; exact for the ODE.
-    """
-    k = _validate.integer("order", order, 2)
-    c = _validate.positive("step", step)
-    if k == 2:
-        return c
-    return c ** (k / 2) * (2 * (k - 1) / k) ** (k - 1) * (k / (k - 2)) ** ((k - 2) / 2)
 
 
 @formula("asymptotic", "Ben Arous et al. (2022), Proposition 3.2")

@@ -38,6 +38,13 @@ class AbstractDataLaw(eqx.Module):
     #: Whether labels depend on f = F X or on noise, and not on the class alone.
     labels_see_fields: eqx.AbstractVar[bool]
 
+    # -- how it shows itself -------------------------------------------------------------------
+
+    def facts(self) -> dict[str, str]:
+        """What a table in a notebook says of it; default: the covariance, if it has one."""
+        blocks = self.in_blocks()
+        return {} if blocks is None else {"covariance": f"{len(blocks.fractions)} eigenvalues"}
+
     # -- labels --------------------------------------------------------------------------------
 
     @abstractmethod

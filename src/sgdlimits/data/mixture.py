@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
+from sgdlimits._shown import in_one_line, number
 from sgdlimits.data.base import AbstractDataLaw, Matrix
 from sgdlimits.data.blocks import Blocks, blocks_of
 from sgdlimits.data.spectrum import Spectrum
@@ -146,6 +147,23 @@ class GaussianMixture(AbstractDataLaw):
                 f"labels: failed at a class c, f of shape ({directions},) and a scalar z (it must "
                 f"be written in JAX): {error}"
             ) from error
+
+    def facts(self) -> dict[str, str]:
+        """Classes, directions and snr."""
+        each = sorted({float(x) for x in self.snr})
+        several = f"{number(each[0])} to {number(each[-1])}"
+        return {
+            "classes": f"{len(self.coefficients)} in {self.directions} directions",
+            "snr": number(each[0]) if len(each) == 1 else several,
+            **super().facts(),
+        }
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """Classes, directions and snr."""
+        facts = self.facts()
+        classes = facts["classes"].replace(" in", " classes in")
+        return f"{type(self).__name__}({classes}, snr={facts['snr']})"
 
     def with_snr(self, snr: float) -> "GaussianMixture":
         """The same mixture with another snr, the same in every class."""

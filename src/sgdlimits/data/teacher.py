@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Key
 from numpy.typing import ArrayLike
 
+from sgdlimits._shown import in_one_line
 from sgdlimits.data.base import AbstractDataLaw, Matrix
 from sgdlimits.data.blocks import Blocks, blocks_of
 from sgdlimits.data.spectrum import Spectrum
@@ -69,6 +70,16 @@ class Teacher(AbstractDataLaw):
             raise ValueError(f"label: gives shape {shape} for one sample, expected () or (n,).")
         self.scalar = shape == ()
         self.outputs = math.prod(shape)
+
+    def facts(self) -> dict[str, str]:
+        """The label's name and the number of directions."""
+        count = f"{self.directions} direction{'s' * (self.directions > 1)}"
+        return {"teacher": f"{_name(self.label_function)} of {count}", **super().facts()}
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """The label's name and the number of directions."""
+        return f"{type(self).__name__}({self.facts()['teacher']})"
 
     @property
     def coefficients(self) -> Matrix:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -173,3 +184,7 @@ def _label_shape(label: LabelFunction, directions: int) -> tuple[int, ...]:
             f"label: failed at f of shape ({directions},) and a scalar z (it must be written in "
             f"JAX): {error}"
         ) from error
+
+
+def _name(function: LabelFunction) -> str:
+    return getattr(function, "__name__", type(function).__name__)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from sgdlimits._logging import logger
 from sgdlimits._tracing import dynamic
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -99,6 +100,9 @@ def _after(process: Process[S], worst: Inaccurate, most: float = math.inf) -> Pr
     if finer is None or finer.model.expectation_nodes > most:
         worst.warn(process, stacklevel=5)
         return None
+    logger.info("%s: %d nodes leave an error of %.1e of the scale; taking %d",
+                worst.name, process.model.expectation_nodes, worst.error,
+                finer.model.expectation_nodes)  # fmt: skip
     return finer
 
 

@@ -18,7 +18,8 @@ from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
 
 _LONGER = 1.3  # from one step to the next
-_MOST = 60  # of these
+_MOST = 200  # steps that are tried
+_FAR = 1e7  # times the first step: stable as far as that is stable whatever the step
 _NEWTON = 40
 _ZERO = 1e-9  # of the drift, relative to the state
 _SETTLED = 200.0  # nominal time after which the flow is near where it rests
@@ -81,19 +82,20 @@ def critical_step(
         )
     below, above = first, np.inf
     for _ in range(_MOST):
-        longer = _LONGER * below
-        found = _follow(_at(process, longer), rest)
-        if found is None or not found.stable:
-            above = longer
+        # Where the steps are close to each other the last one is asked again, from beside it: from
+        # far away Newton's method may have missed a point that is there.
+        close = above - below <= rtol * above
+        step = min(_LONGER * below, above) if close or np.isinf(above) else (below + above) / 2
+        found = _follow(_at(process, step), rest)
+        if found is not None and found.stable:
+            below, rest = step, found
+            above = np.inf if step == above else above
+            if below > _FAR * first:
+                return np.inf
+        elif close and np.isfinite(above):
             break
-        below, rest = longer, found
-    while np.isfinite(above) and above - below > rtol * above:
-        middle = (below + above) / 2
-        found = _follow(_at(process, middle), rest)
-        if found is None or not found.stable:
-            above = middle
         else:
-            below, rest = middle, found
+            above = step
     return (below + above) / 2
 
 
@@ -122,16 +124,20 @@ def _settle(process: Process, start: Any) -> _Rest | None:
 
 def _follow(process: Process, near: _Rest) -> _Rest | None:
     """The fixed point by Newton's method from a state near it; None without one in the domain."""
-    y, template = near.state, process.template
+    last = y = near.state
+    template = process.template
     for _ in range(_NEWTON):
         if not np.isfinite(y).all():
             return None
         u = template.with_vector(jnp.asarray(y))
         speed = np.asarray(flow.drift_of(dynamic(process), u.vector))
+        if not np.isfinite(speed).all():
+            y = (last + y) / 2  # the step has left the domain
+            continue
         if np.abs(speed).max() <= _ZERO * (1 + np.abs(y).max()):
             break
         slopes = np.asarray(jacobian(process, u))
-        y = y - np.linalg.lstsq(slopes, speed, rcond=1e-12)[0]
+        last, y = y, y - np.linalg.lstsq(slopes, speed, rcond=1e-12)[0]
     else:
         return None
     u = template.with_vector(jnp.asarray(y))

@@ -5,7 +5,7 @@ du = h(u) dt + sqrt(diffusion(u)/dim) dB. Ben Arous, Gheissari and Jagannath (20
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from sgdlimits import _validate
+from sgdlimits._shown import facts_table, in_one_line
 from sgdlimits._tracing import dynamic
 from sgdlimits.algorithms.online_sgd import OnlineSGD
 from sgdlimits.limits import adequate, fixed_points, flow
-from sgdlimits.limits.fixed_points import FixedPoint
+from sgdlimits.limits.fixed_points import FixedPoint, FixedPoints
 from sgdlimits.limits.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from sgdlimits.limits.rescaled import RescaledDynamics
 from sgdlimits.limits.value_errors import corrector_error, diffusion_error
@@ -43,9 +44,23 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
 
     process: Process[S]
 
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "draw_dynamics"
+
     def __init__(self, model: AbstractModel[S], sgd: OnlineSGD):
         self.process = Process(model, sgd).in_the_limit()
         self.process.kernel.check_limit()
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """The model, the algorithm, and how many statistics."""
+        return f"EffectiveDynamics({self.model!r}, {self.sgd!r}: {len(self.names)} statistics)"
+
+    def _repr_html_(self) -> str:
+        shown = ", ".join([*self.names[:6], "..."] if len(self.names) > 6 else self.names)
+        facts = {"model": type(self.model).__name__, **self.model.facts()}
+        facts |= {"algorithm": repr(self.sgd), "statistics": f"{len(self.names)}: {shown}"}
+        return facts_table("Effective dynamics, dim to infinity", facts)
 
     @property
     def model(self) -> AbstractModel[S]:
@@ -207,7 +222,7 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
         starts: int = 512,
         seed: int = 0,
         progress: bool | None = None,
-    ) -> list[FixedPoint[S]]:
+    ) -> FixedPoints[S]:
         """All zeros of the drift, with the eigenvalues of its Jacobian.
 
         Zeros that are connected are one entry, with its ``dimension`` and ``neutral_directions``.
@@ -223,7 +238,8 @@ class EffectiveDynamics(eqx.Module, Generic[S]):
             progress: show a bar for the starts; default: if standard error is a terminal.
 
         Returns:
-            Fixed points sorted by dimension, then by their statistics in the order of ``names``.
+            A list that notebooks show as a table, sorted by dimension, then by their statistics in
+            the order of ``names``.
             Connected zeros are traced to where they end, and judged as a whole: a set is stable if
             solutions leave it nowhere, its ends included. Where eigenvalues do not decide, the flow
             is followed from the neighbourhood.

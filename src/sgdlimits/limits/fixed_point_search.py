@@ -9,6 +9,8 @@ from typing import TypeVar
 import jax.numpy as jnp
 import numpy as np
 
+from sgdlimits._logging import logger
+from sgdlimits._progress import Bar
 from sgdlimits.limits import connected_sets, roots, stability
 from sgdlimits.limits.connected_sets import ConnectedSet
 from sgdlimits.limits.newton import ON_SETS, Found, newton
@@ -26,12 +28,15 @@ _EDGES = 8  # points of a set at which stability is asked for
 _SLOWLY = 1e-6  # rate at which solutions may leave a point of a set unnoticed
 
 
-def search(
-    process: Process[S], starts: int, seed: int, progress: bool | None = None
-) -> list[FixedSet]:
+def search(process: Process[S], starts: int, seed: int, bar: Bar | None = None) -> list[FixedSet]:
     """Newton from random points; connected roots are reported as one set."""
+    bar = Bar() if bar is None else bar
     quick = process.accurate_to(_QUICK)
-    found = _refined(process, quick, *candidates(quick, starts, seed, progress))
+    points, flat = candidates(quick, starts, seed, bar)
+    logger.info("fixed points: %d candidates from up to %d starts", len(points), starts)
+    bar.phase(f"refining {len(points)}")
+    found = _refined(process, quick, points, flat)
+    bar.phase("joining what is connected")
     sets = connected_sets.connected_sets(process, found)
     return [_fixed_set(process, one) for one in sets]
 

@@ -7,6 +7,8 @@ import equinox as eqx
 import numpy as np
 
 from sgdlimits import _resources, _validate
+from sgdlimits._progress import progress_bar
+from sgdlimits._shown import numbers, rows_table
 from sgdlimits.limits import fixed_point_search, stability
 from sgdlimits.process.process import Process
 from sgdlimits.statistics.base import AbstractStatistics
@@ -60,18 +62,43 @@ class FixedPoint(eqx.Module, Generic[S]):
         """
         return np.asarray(self._distance(u))
 
+    @property
+    def stability(self) -> str:
+        """In a word: "stable", "attracting" (a continuum left at its edge) or "unstable"."""
+        return "stable" if self.stable else "attracting" if self.attracting else "unstable"
+
     def __repr__(self) -> str:
         """One line, with values."""
-        name = "stable" if self.stable else "attracting" if self.attracting else "unstable"
         size = f", dimension {self.dimension}" if self.dimension else ""
         label = f"{self.label}: " if self.label else ""
         values = self.eigenvalues.round(6)
-        return f"FixedPoint({label}{self.statistics}, {name}{size}, eigenvalues={values})"
+        return f"FixedPoint({label}{self.statistics}, {self.stability}{size}, eigenvalues={values})"
+
+
+class FixedPoints(list[FixedPoint[S]]):
+    """A list of fixed points that shows itself as a table."""
+
+    def __repr__(self) -> str:
+        """How many there are, and one line for each."""
+        stable = sum(point.stable for point in self)
+        lines = [f"{len(self)} fixed points, {stable} of them stable", *map(repr, self)]
+        return "\n  ".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                point.label, repr(point.statistics), point.stability,
+                str(point.dimension) if point.dimension else "", numbers(point.eigenvalues),
+            )
+            for point in self
+        ]  # fmt: skip
+        head = ("label", "statistics", "stability", "dimension", "eigenvalues")
+        return rows_table(repr(self).partition("\n")[0], head, rows)
 
 
 def find(
     process: Process[S], method: str, starts: int, seed: int, progress: bool | None = None
-) -> list[FixedPoint[S]]:
+) -> FixedPoints[S]:
     """``EffectiveDynamics.fixed_points``."""
     _validate.one_of("method", method, _METHODS)
     starts = _validate.integer("starts", starts, 1)
@@ -84,13 +111,20 @@ def find(
             f"method='formula': {type(process.model).__name__} has no formula here; use "
             "method='search'."
         )
-    sets = known
-    if sets is None:
-        sets = fixed_point_search.search(process, starts, seed, progress)
-    sets = sorted(
-        sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
-    )
-    return [_describe(process, one) for one in sets]
+    if progress is not None:
+        _validate.boolean("progress", progress)
+    # What comes after the starts takes about as long as half of them.
+    with progress_bar(progress, "fixed points", 1.5 * starts) as bar:
+        sets = fixed_point_search.search(process, starts, seed, bar) if known is None else known
+        sets = sorted(
+            sets, key=lambda s: (s.dimension, tuple(np.asarray(s.statistics.vector).round(6)))
+        )
+        found: FixedPoints[S] = FixedPoints()
+        for one in sets:
+            bar.phase(f"stability of {len(found) + 1} of {len(sets)}")
+            found.append(_describe(process, one))
+            bar(0.5 * starts / len(sets))
+    return found
 
 
 def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:

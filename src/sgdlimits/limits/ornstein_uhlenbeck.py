@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from scipy import linalg
 
 from sgdlimits import _validate
+from sgdlimits._shown import in_one_line, number, numbers, rows_table
 from sgdlimits.closed_forms.exit_time_1d import mean_exit_time
 from sgdlimits.limits.flow import check_times
 
@@ -68,6 +69,27 @@ class OrnsteinUhlenbeck(eqx.Module):
             self.drift_error = np.asarray(_validate.reals("drift_error", drift_error))
         if self.drift_error.shape != (n, n) or (self.drift_error < 0).any():
             raise ValueError(f"drift_error={drift_error!r}: expected {(n, n)} numbers above 0.")
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Eigenvalues of A on what is not pinned, by decreasing real part; real when all are."""
+        values = np.linalg.eigvals(self._free()[1])
+        return np.real_if_close(values[np.argsort(-values.real)])
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """Whether it is stable, and its rates."""
+        stable = "stable" if self.stable else "unstable"
+        return f"OrnsteinUhlenbeck({', '.join(self.names)}: {stable}, rates {numbers(self.rates)})"
+
+    def _repr_html_(self) -> str:
+        spread = np.full(len(self.names), np.inf)
+        if self.stable:
+            spread = np.sqrt(np.diag(self.stationary_covariance()).clip(0))
+        noise = np.sqrt(np.diag(np.asarray(self.diffusion)).clip(0))
+        rows = zip(self.names, map(number, noise), map(number, spread), strict=True)
+        head = ("sqrt(dim) times", "noise, / sqrt(time)", "standard deviation at rest")
+        return rows_table(repr(self), head, rows)
 
     def _free(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Orthonormal basis (columns) of the directions that move, and A and Sigma in it."""

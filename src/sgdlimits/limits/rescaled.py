@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from sgdlimits import _validate
+from sgdlimits._shown import in_one_line
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits import flow
 from sgdlimits.limits.diffusion import AbstractDiffusion, Time
@@ -41,6 +42,18 @@ class RescaledDynamics(AbstractDiffusion[S]):
     scaled: tuple[bool, ...] = eqx.field(static=True)
     centre: Float[Array, " statistics"]
     dim: float | None
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """What is magnified, and what stays macroscopic."""
+        names = self.process.template.names
+        large = [name for name, scaled in zip(names, self.scaled, strict=True) if scaled]
+        rest = [name for name in names if name not in large] or ["nothing"]
+        at = "" if self.dim is None else f" at dim {self.dim:g}"
+        return (
+            f"RescaledDynamics({', '.join(large)} magnified by sqrt(dim){at}; "
+            f"{', '.join(rest)} macroscopic)"
+        )
 
     @classmethod
     def create(

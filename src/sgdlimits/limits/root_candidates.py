@@ -1,11 +1,11 @@
 """Zeros of the drift from random starts, by expectations that are quick rather than accurate."""
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 
-from sgdlimits._progress import progress_bar
 from sgdlimits._tracing import dynamic
 from sgdlimits.limits import flow, roots
 from sgdlimits.limits.newton import newton
@@ -29,13 +29,14 @@ _MOST_RELABELLED = 512
 
 
 def candidates(
-    process: Process[S], starts: int, seed: int, progress: bool | None
+    process: Process[S], starts: int, seed: int, advance: Callable[[float], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distinct roots (roots, statistics), and how many flat directions the drift has there.
 
     Also those that are reached by relabelling the neurons of others.
 
-    Newton finds unstable points too, the flow finds attracting ones from far away.
+    Newton finds unstable points too, the flow finds attracting ones from far away. ``advance`` is
+    told of every start, tried or not.
     """
     points = np.asarray(process.search_points(np.random.default_rng(seed), starts).vector)
     costly = process.model.expectation_nodes * (points.shape[1] + 1) > _QUICK_NODES
@@ -44,18 +45,18 @@ def candidates(
     steps = _COSTLY_FLOW_STEPS if costly else _FLOW_STEPS
     half = -(-together // 2)
     block = together + half
-    found, last = np.empty((0, points.shape[1])), 0
-    with progress_bar(progress, "fixed points", starts) as advance:
-        for begin in range(0, starts, together):
-            part = points[begin : begin + together]
-            some = np.concatenate([part, _follow(process, part[::2], half, block, steps)])
-            new = roots.distinct(process, _settle(process, some, block), block)
-            before, found = found, roots.joined(found, new)
-            advance(len(part))
-            end = begin + len(part)
-            last = end if _is_new(before, found[len(before) :]) else last
-            if end - last >= max(_LEAST, last):  # as many again brought nothing new
-                break
+    found, last, end = np.empty((0, points.shape[1])), 0, 0
+    for begin in range(0, starts, together):
+        part = points[begin : begin + together]
+        some = np.concatenate([part, _follow(process, part[::2], half, block, steps)])
+        new = roots.distinct(process, _settle(process, some, block), block)
+        before, found = found, roots.joined(found, new)
+        advance(len(part))
+        end = begin + len(part)
+        last = end if _is_new(before, found[len(before) :]) else last
+        if end - last >= max(_LEAST, last):  # as many again brought nothing new
+            break
+    advance(max(0, starts - end))
     found = _with_relabelled(process, found, block)
     rates = newton(process, found, 0, block=block).rates
     return found, np.array([len(roots.flat_directions(J)) for J in rates], dtype=int)

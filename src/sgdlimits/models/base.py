@@ -15,6 +15,7 @@ import xarray as xr
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _x64
+from sgdlimits._shown import facts_table
 from sgdlimits.models.rule_errors import Coarser
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.constraints import Constraints
@@ -55,6 +56,8 @@ class AbstractModel(eqx.Module, Generic[S]):
     starts_from_parameters: ClassVar[bool] = False
     #: Whether drift and diffusion are Monte Carlo estimates, with ``replicates`` for their error.
     moments_are_estimates: ClassVar[bool] = False
+    #: How ``plot`` draws it: under plain SGD of step 1.
+    picture: ClassVar[str] = "draw_dynamics"
 
     @property
     @abstractmethod
@@ -134,6 +137,17 @@ class AbstractModel(eqx.Module, Generic[S]):
         its coefficients are then taken at this point ("full truncation"). Default: ``u`` itself.
         """
         return u
+
+    def varied(self, name: str, value: float) -> "AbstractModel[S]":
+        """The model with another number in place of one of its own, such as ``ridge``.
+
+        Raises:
+            ValueError: if it has no such number, or cannot be built again from its numbers.
+        """
+        raise ValueError(
+            f"parameter={name!r}: {type(self).__name__} cannot be built again with another one; "
+            "give a function of the value, such as lambda width: xor_gmm(width=int(width))."
+        )
 
     # -- real parameters -----------------------------------------------------------------------
 
@@ -290,6 +304,18 @@ class AbstractModel(eqx.Module, Generic[S]):
         Mixtures give their limit snr = inf, where fixed points are known by formula.
         """
         return self
+
+    # -- how it shows itself -------------------------------------------------------------------
+
+    def facts(self) -> dict[str, str]:
+        """What a table in a notebook says of it, in words and numbers."""
+        return {}
+
+    def _repr_html_(self) -> str:
+        names = self.template.names
+        shown = ", ".join([*names[:6], "..."] if len(names) > 6 else names)
+        facts = {**self.facts(), "statistics": f"{len(names)}: {shown}"}
+        return facts_table(type(self).__name__, facts)
 
     def citations(self) -> tuple[str, ...]:
         """The papers that this model comes from."""

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float, Integer, Key, PyTree
 
+from sgdlimits._shown import in_one_line
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.data.blocks import Blocks
 from sgdlimits.expectations.rules import AbstractRule, QuasiMonteCarlo
@@ -84,6 +85,15 @@ class BlockModel(AbstractModel[BlockStatistics]):
         """Raise ValueError for what is not there with a covariance."""
         if what in _WHY_NOT:
             raise ValueError(f"{what}: not with a covariance; {_WHY_NOT[what]}.")
+
+    def facts(self) -> dict[str, str]:
+        """Those of the model on isotropic inputs, and the covariance."""
+        return {**self.base.facts(), "covariance": f"{self.blocks.count} eigenvalues"}
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """The covariance, and the model on isotropic inputs."""
+        return f"{type(self).__name__}({self.blocks.count} eigenvalues, {self.base!r})"
 
     @property
     def blocks(self) -> Blocks:

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Key
 from numpy.typing import ArrayLike
 
 from sgdlimits import _validate
+from sgdlimits._shown import number
 from sgdlimits.data.base import Matrix
 from sgdlimits.data.spectrum import Spectrum
 from sgdlimits.data.teacher import Teacher
@@ -256,6 +257,41 @@ class Committee(MultiIndexModel):
         )
         found = np.abs(c * other) > 1e-10 * np.linalg.norm(c) * np.linalg.norm(other)
         return next((j for j in range(1, _HIGHEST_EXPONENT) if found[j]), None)
+
+    def varied(self, name: str, value: float) -> AbstractModel:
+        """With another ``noise`` or ``ridge``."""
+        if name == "noise":
+            return self._again(noise=value)
+        return super().varied(name, value)
+
+    def _again(self, **changed: Any) -> AbstractModel:
+        names = (
+            "student",
+            "teacher",
+            "width",
+            "gram",
+            "second_layer",
+            "teacher_second_layer",
+            "noise",
+            "train_second_layer",
+            "rule",
+            "ridge",
+            "tolerance",
+            "rule_is_chosen",
+        )
+        return type(self)(**{name: getattr(self, name) for name in names} | changed)
+
+    def facts(self) -> dict[str, str]:
+        """Widths, activations, noise, ridge, and the information exponent."""
+        exponent = self.information_exponent
+        return {
+            "students": f"{self.width}, {self.student!r}",
+            "teachers": f"{self.teacher_width}, {self.teacher!r}",
+            "label noise": number(self.noise),
+            "second layer": "trained" if self.train_second_layer else "fixed",
+            "ridge": number(self.ridge),
+            "information exponent": "above 23" if exponent is None else str(exponent),
+        }
 
     def __repr__(self) -> str:
         """What it was built from, and its information exponent."""

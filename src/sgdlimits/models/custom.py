@@ -142,6 +142,19 @@ class CustomModel(AbstractModel[NamedStatistics]):
         self.monte_carlo = MonteCarlo() if monte_carlo is None else monte_carlo
         self.names = _checked_names(loss, sample, statistics, initial, self.monte_carlo.dim)
 
+    def facts(self) -> dict[str, str]:
+        """What it was built from."""
+        return {"loss": self._loss_name, "moments": repr(self.monte_carlo)}
+
+    def __repr__(self) -> str:
+        """Loss and statistics."""
+        shown = ", ".join([*self.names[:8], "..."] if len(self.names) > 8 else self.names)
+        return f"CustomModel(loss {self._loss_name}; statistics {shown})"
+
+    @property
+    def _loss_name(self) -> str:
+        return getattr(self.loss, "__name__", type(self.loss).__name__)
+
     # -- what is allowed -----------------------------------------------------------------------
 
     @property

@@ -5,7 +5,7 @@ g Xᵀ + ridge W and h + ridge v, whose moments follow from Gaussian integrals o
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits import _validate
+from sgdlimits._shown import in_one_line, number
 from sgdlimits._tracing import dynamic
 from sgdlimits.data.base import AbstractDataLaw
 from sgdlimits.expectations.looked_panels import LookedPanels
@@ -135,6 +136,43 @@ class MultiIndexModel(AbstractNetworkModel, metaclass=Built):
         if rule is not None:
             check_rule(rule, fields, self.kinks)
         self.rule = self._default_rule(fields, tolerance) if rule is None else rule
+
+    def varied(self, name: str, value: float) -> AbstractModel:
+        """With another ``ridge``, or another ``snr`` of a mixture, the same in every class."""
+        if name == "ridge":
+            return self._again(ridge=value)
+        if name == "snr" and self.data.has_snr:
+            law: Any = self.data
+            return self._again(data=law.with_snr(value))
+        return super().varied(name, value)
+
+    def _again(self, **changed: Any) -> AbstractModel:
+        """Built again with other arguments; a rule that nobody chose may become another."""
+        given = {"data": self.data, "network": self.network, "loss": self.loss,
+                 "ridge": self.ridge, "tolerance": self.tolerance,
+                 "rule": self.rule if self.rule_is_chosen else None}  # fmt: skip
+        return type(self)(**{**given, **changed})
+
+    def facts(self) -> dict[str, str]:
+        """Of the data, the network and the loss."""
+        network = getattr(self.network.function, "__name__", type(self.network.function).__name__)
+        return {
+            **self.data.facts(),
+            "network": f"{network}, width {self.width}",
+            "second layer": f"{self.layer_size} numbers, trained" if self.layer_size else "fixed",
+            "loss": getattr(self.loss, "__name__", type(self.loss).__name__),
+            "ridge": number(self.ridge),
+            "expectations": f"{self.expectation_nodes} nodes" if self.expectation_nodes else
+            "by formula",
+        }  # fmt: skip
+
+    @in_one_line
+    def __repr__(self) -> str:
+        """Width, data and ridge."""
+        return (
+            f"{type(self).__name__}(width={self.width}, data={self.data!r}, "
+            f"ridge={number(self.ridge)})"
+        )
 
     def _choose(
         self, tolerance: float | None, rule: AbstractRule | None, chosen: bool | None

@@ -4,6 +4,7 @@ Ben Arous, Gheissari and Jagannath (2022), section 3. W has n^k independent N(0,
 not symmetrised: a symmetric W with unit off-diagonal variance would double the corrector.
 """
 
+import dataclasses
 from typing import ClassVar
 
 import equinox as eqx
@@ -13,7 +14,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from sgdlimits import _validate
+from sgdlimits._shown import number
 from sgdlimits.closed_forms import spiked_tensor_phases as phases
+from sgdlimits.closed_forms.spiked_tensor_stability import critical_snr
 from sgdlimits.data.isotropic_noise import IsotropicNoise
 from sgdlimits.models.base import PlainStep
 from sgdlimits.models.expectations import Expectations
@@ -73,6 +76,23 @@ class SpikedTensor(AbstractVectorModel):
     def data(self) -> IsotropicNoise:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The noise of the gradient, which stands for that of the tensor."""
         return IsotropicNoise()
+
+    def varied(self, name: str, value: float) -> "SpikedTensor":
+        """With another ``order``, ``snr`` or ``ridge``."""
+        if name not in ("order", "snr", "ridge"):
+            raise ValueError(f"parameter={name!r}: SpikedTensor has order, snr and ridge.")
+        whole = name == "order" and float(value).is_integer()
+        return dataclasses.replace(self, **{name: int(value) if whole else value})
+
+    def facts(self) -> dict[str, str]:
+        """Order, snr, ridge, and the snr above which the spike holds at step 1."""
+        threshold = critical_snr(self.order, 1.0, float(self.ridge))
+        return {
+            "order": str(self.order),
+            "snr": number(self.snr),
+            "ridge": number(self.ridge),
+            "critical snr at step 1": number(threshold),
+        }
 
     # -- the risk ------------------------------------------------------------------------------
 

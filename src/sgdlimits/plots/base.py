@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import xarray as xr
 from matplotlib.axes import Axes
 
+from sgdlimits import _validate
+
 #: Okabe and Ito's colours, distinguishable without colour vision, by role.
 COLOURS = {
     "simulation": "#0072B2",
@@ -18,13 +20,40 @@ COLOURS = {
     "fourth": "#CC79A7",
     "flow": "#BBBBBB",
 }
+#: Names of styles.
+STYLES = ("screen", "paper")
+_PAPER = {
+    "font.family": "serif",
+    "font.serif": ["STIX Two Text", "STIXGeneral", "DejaVu Serif"],
+    "mathtext.fontset": "stix",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "lines.linewidth": 1.0,
+    "axes.linewidth": 0.6,
+    "savefig.dpi": 300,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
 COLUMN = 3.4  # inches: one column of a two-column paper
 PAGE = 7.0
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Readable at column width, saved at 200 dots per inch."""
+def style(name: str = "screen") -> Iterator[None]:
+    """Readable at column width, saved at 200 dots per inch.
+
+    Args:
+        name: "screen"; or "paper": serifs and mathematics as in a TeX document, thinner lines, 300
+            dots per inch, fonts embedded as such and text of SVG as text.
+
+    Raises:
+        TypeError, ValueError: for another name.
+    """
+    paper = _validate.one_of("style", name, STYLES) == "paper"
     settings: Any = {
         "font.size": 8,
         "axes.titlesize": 8,
@@ -39,6 +68,8 @@ def style() -> Iterator[None]:
         "figure.constrained_layout.use": True,
         "savefig.dpi": 200,
         "figure.dpi": 100,
+        "svg.hashsalt": "sgdlimits",  # equal pictures are equal files
+        **(_PAPER if paper else {}),
     }
     with mpl.rc_context(settings):
         yield

@@ -1,12 +1,15 @@
-"""A picture of a result, or of several together, in one call."""
+"""A picture in one call: of results, and of what says itself how it is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from sgdlimits import _validate
+from sgdlimits.plots.drawn import Drawn
 from sgdlimits.plots.paths import draw_paths, panels, variables
 
 
@@ -15,29 +18,45 @@ def plot(
     names: str | Sequence[str] | None = None,
     axes: Axes | Sequence[Axes] | None = None,
     quantiles: tuple[float, float] = (0.05, 0.95),
+    **options: Any,
 ) -> np.ndarray:
-    """Statistics against time: bands of runs, lines of limits over them, one panel each.
+    """A picture in one call: of results, of effective dynamics, of a schedule, of a spectrum.
 
-    Engines look the same in every picture: real SGD is a band, the chain a band with a dotted
-    median, the SDE one with a dash-dotted, the ODE solid lines, the mean field dashed ones. One run
-    is a line. Colours tell the components of a statistic.
+    Results: statistics against time, one panel each. Engines look the same in every picture: real
+    SGD is a band, the chain a band with a dotted median, the SDE one with a dash-dotted, the ODE
+    solid lines, the mean field dashed ones. One run is a line. Colours tell the components of a
+    statistic.
+
+    Effective dynamics, or a model: where the limit goes in a plane, and its fixed points
+    (``plots.draw_dynamics``). A schedule, or any function t -> factor: the factor of the step
+    (``plots.draw_schedule``). A limiting spectrum: ``plots.spectrum``. What can be drawn says by
+    whom, in its attribute ``picture``.
 
     Args:
         results: of ``simulate``, ``sweep`` at one point, or ``load``; those of one problem belong
-            together.
+            together. Or one thing of another kind.
         names: statistics to draw, such as ``"M"``; default: all that the first result holds, the
             risk included.
         axes: one for each name; default: a new figure.
         quantiles: lower and upper end of the bands.
+        options: of the other pictures, such as ``x="M_11", y="M_12"`` or ``time=10.0``.
 
     Returns:
         The axes, one for each name. Save with ``axes[0].figure.savefig("picture.pdf")``.
 
     Raises:
-        TypeError: for anything that is no result.
+        TypeError: for anything that has no picture, or options that it does not have.
         ValueError: without results, for names that none of them holds, or a wrong number of axes.
     """
-    chosen = _check_results(results)
+    picture = _picture(results)
+    if picture is not None:
+        if names is not None:
+            raise TypeError(f"names={names!r}: these are for results; see {picture.__name__}.")
+        known = list(signature(picture).parameters)[1:]
+        _validate.check_words(picture.__name__, options, known, {})
+        return np.array([picture(results[0], axes=axes, **options)])
+    _validate.check_words("plot", options, ["names", "axes", "quantiles"], {})
+    chosen = check_results(results)
     wanted = _check_names(chosen, names)
     low, high = _check_quantiles(quantiles)
     drawn = panels(len(wanted)) if axes is None else list(np.atleast_1d(np.asarray(axes)).ravel())
@@ -47,7 +66,22 @@ def plot(
     return np.array(drawn)
 
 
-def _check_results(results: Sequence[Any]) -> list[xr.Dataset]:
+def _picture(things: Sequence[Any]) -> Callable[..., Axes] | None:
+    """How one thing is drawn that is no result of simulate."""
+    if len(things) != 1:
+        return None
+    from sgdlimits import plots
+
+    (thing,) = things
+    if isinstance(thing, Drawn) and not isinstance(thing, type):
+        return getattr(plots, thing.picture)
+    if callable(thing) and not isinstance(thing, type):
+        return plots.draw_schedule
+    return None
+
+
+def check_results(results: Sequence[Any]) -> list[xr.Dataset]:
+    """The results as a list, or TypeError or ValueError."""
     if not results:
         raise ValueError("results: none given; expected one or more results of simulate.")
     for result in results:

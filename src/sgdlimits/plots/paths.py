@@ -92,6 +92,16 @@ def panels(count: int) -> list[Axes]:
     return list(axes.flat[:count])
 
 
+def colour_of(result: xr.Dataset) -> str:
+    """Of its engine, where each run is one thing."""
+    return _look(result).colour
+
+
+def name_of(result: xr.Dataset) -> str:
+    """Of its engine."""
+    return _look(result).name
+
+
 def _look(result: xr.Dataset) -> _Look:
     engine = str(result.attrs.get("engine", ""))
     return _LOOKS.get(engine, _OTHER._replace(name=engine))

@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from sgdlimits import __version__, _validate
-from sgdlimits.plots import style
+from sgdlimits.plots.base import STYLES, style
 from sgdlimits.randomness.streams import check_seed
 from sgdlimits.reproduce.checks import Check, table
 from sgdlimits.reproduce.registry import ENTRIES, Entry
@@ -30,6 +30,14 @@ _INPUTS = "reproduction.json"
 #: Seconds, to see that a figure's code runs; about a minute; the paper's own sizes.
 Form = Literal["tiny", "quick", "full"]
 FORMS: tuple[Form, ...] = get_args(Form)
+
+#: How a picture's file may end, and what it says besides: no date, so that equal pictures are
+#: equal files.
+PICTURES: dict[str, dict[str, Any]] = {
+    "png": {},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
 
 _T = TypeVar("_T")
 
@@ -81,6 +89,8 @@ def reproduce(
     form: Form = "quick",
     seed: int = 0,
     progress: bool | None = None,
+    picture: str = "png",
+    look: str = "screen",
 ) -> tuple[Figure, list[Check]]:
     """Make one figure: ``figure.png``, ``checks.md`` and the data, in ``folder``.
 
@@ -92,27 +102,31 @@ def reproduce(
         form: "full" for the paper's own sizes, "quick" for about a minute, "tiny" for seconds.
         seed: integer seed of every simulation.
         progress: show progress bars.
+        picture: "png", "pdf" or "svg", how the name of the figure's file ends.
+        look: "screen", or "paper" for print; see ``plots.style``.
 
     Returns:
         The figure and the checks; all passed if the figure is reproduced.
 
     Raises:
-        ValueError: for an unknown identifier, form or seed.
+        ValueError: for an unknown identifier, form, seed, picture or look.
         FileExistsError: if the folder holds another reproduction or anything else.
     """
     entry = ENTRIES[_validate.one_of("id", identifier, ENTRIES)]
     _validate.one_of("form", form, FORMS)
+    _validate.one_of("format", picture, PICTURES)
+    _validate.one_of("style", look, STYLES)
     work = Workspace(Path(folder), form, check_seed(seed), progress)
     _claim(work, entry)
     function: FigureFunction = getattr(
         import_module(f"sgdlimits.reproduce.{entry.module}"), entry.function
     )
-    with style():
+    with style(look):
         figure, checks = function(work)
-        picture = work.folder / "figure.png"
-        temporary = picture.with_name(f"{TEMPORARY}{picture.name}")
-        figure.savefig(temporary, format="png")
-        appear(temporary, picture)
+        file = work.folder / f"figure.{picture}"
+        temporary = file.with_name(f"{TEMPORARY}{file.name}")
+        figure.savefig(temporary, format=picture, metadata=PICTURES[picture])
+        appear(temporary, file)
     write_text(work.folder / "checks.md", _report(entry, work, checks))
     return figure, checks
 

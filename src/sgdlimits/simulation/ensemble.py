@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _resources, _validate
+from sgdlimits._logging import logger
 from sgdlimits._progress import progress_bar
 from sgdlimits.engines.base import Plan, RunLane
 from sgdlimits.engines.path import Advanced, Recorded
 from sgdlimits.process.lanes import lanes
 from sgdlimits.randomness.streams import check_seed
+from sgdlimits.simulation.coordinates import labelled
 from sgdlimits.simulation.observe import Observing
 from sgdlimits.simulation.result import DivergenceWarning, Recorder, attributes
 from sgdlimits.statistics.base import AbstractStatistics
@@ -84,6 +86,7 @@ class Ensemble:
         folder = folder_of("out", out)
         found = PartialStore(folder, self.config).finished
         if found is not None:
+            logger.info("read from %s: the run is there", folder)
             return found
         with PartialStore.open(folder, self.config) as store:
             found = store.finished
@@ -92,6 +95,8 @@ class Ensemble:
             done = store.rows()
             with progress_bar(progress, self.config["engine"], total) as bar:
                 kept = int(done.sum())
+                if kept:
+                    logger.info("resuming in %s: %d of %d runs are there", folder, kept, len(done))
                 bar(self.plan.work * (kept + (kept if self.observing else 0)))
                 for rows in _portions(done, self.plan):
                     self._keep(store, rows, attrs, bar)
@@ -117,7 +122,7 @@ class Ensemble:
             ) from None
 
     def _completed(self, dataset: xr.Dataset) -> xr.Dataset:
-        return dataset if self.finish is None else self.finish(dataset)
+        return dataset if self.finish is None else labelled(self.finish(dataset))
 
     def _padded(self, runs: int) -> int:
         return -(-runs // self.plan.lane) * self.plan.lane

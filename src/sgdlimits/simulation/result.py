@@ -8,6 +8,7 @@ import xarray as xr
 
 from sgdlimits.engines.path import Record, Recorded
 from sgdlimits.provenance import canonical, identity
+from sgdlimits.simulation.coordinates import labelled
 from sgdlimits.simulation.observe import Observations
 from sgdlimits.statistics.base import AbstractStatistics
 from sgdlimits.statistics.reserved import ERROR
@@ -94,7 +95,7 @@ class Recorder:
         if self.observations is not None:
             observed, labels = self.observations.variables()
             data, coords = {**data, **observed}, {**labels, **coords}
-        return xr.Dataset(data, coords, attrs)
+        return labelled(xr.Dataset(data, coords, attrs))
 
 
 def _broken(values: list[np.ndarray]) -> np.ndarray:

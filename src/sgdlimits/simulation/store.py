@@ -13,6 +13,7 @@ import xarray as xr
 from sgdlimits.provenance import identity
 from sgdlimits.simulation import integrity
 from sgdlimits.simulation.atomic import TEMPORARY, appear
+from sgdlimits.simulation.coordinates import labelled
 from sgdlimits.simulation.integrity import DamagedError
 from sgdlimits.simulation.places import folder_of, path_of
 
@@ -128,7 +129,7 @@ def load_store(store: Path, expected: str | None = None) -> xr.Dataset:
     found = dataset.attrs.get("identity")
     if expected is not None and found != expected:
         raise ValueError(f"path={str(store)!r} holds run {found}, expected {expected}.")
-    return dataset
+    return labelled(dataset) if found is not None else dataset
 
 
 def _check_provenance(store: Path, attrs: dict[str, Any]) -> None:

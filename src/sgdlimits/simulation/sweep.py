@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sgdlimits import _validate, _x64
+from sgdlimits._logging import logger
 from sgdlimits._progress import progress_bar
 from sgdlimits.provenance import describe, identity
 from sgdlimits.simulation.places import folder_of
@@ -81,10 +82,11 @@ def sweep(
     check_points(points, given, reduce, keeps=root is not None)
     jobs = [(each, reduce, folder) for each, folder in zip(given, folders, strict=True)]
     results: dict[int, xr.Dataset] = {}
-    with progress_bar(progress, "sweep", len(jobs)) as advanced:
+    with progress_bar(progress, "sweep", len(jobs), "first point") as advanced:
         for i, result in _completed(jobs, client):
             check_alike(result, names, next(iter(results.values()), None))  # not after the last
             results[i] = result
+            logger.info("sweep: point %d of %d, %s", len(results), len(jobs), points[i])
             advanced(1)
     return _join([results[i] for i in range(len(jobs))], grid)
 

@@ -8,16 +8,19 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits._shown import number, numbers, rows_table
 from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.bulk import TRACY_WIDOM_MEAN, TRACY_WIDOM_SD, Bulk, Edge
 from sgdlimits.spectra.asymptotics.companion import Companion
 from sgdlimits.spectra.asymptotics.eigenspace import Eigenspace
 from sgdlimits.spectra.asymptotics.outliers import Outlier, find_outliers
+from sgdlimits.spectra.asymptotics.outline import Outline
 from sgdlimits.spectra.asymptotics.signal_space import SignalSpace
 from sgdlimits.spectra.asymptotics.weight_law import MOST_NODES, WeightLaw, nodes_for
 from sgdlimits.spectra.blocks import Kind
@@ -37,6 +40,9 @@ class BlockSpectrum:
     bulk: Bulk
     alpha: float
     dim: int | None
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "spectrum"
 
     @property
     def law(self) -> WeightLaw:
@@ -73,6 +79,39 @@ class BlockSpectrum:
     def eigenspace(self) -> Eigenspace:
         """Counts of eigenvalues, and shares of vectors, down to any level."""
         return Eigenspace(self.bulk, self.outliers, self._finite() - self.space.rank)
+
+    def __repr__(self) -> str:
+        """Edges of the bulk, and the outliers."""
+        return f"BlockSpectrum({self._bulk()}; outliers {self._outliers()})"
+
+    def _bulk(self) -> str:
+        at = "" if self.dim is None else f", dim={self.dim}"
+        edges = f"bulk {self.bulk.left.x:.4g} to {self.bulk.right.x:.4g}"
+        return f"alpha={self.alpha:g}{at}: {edges}"
+
+    def _outliers(self) -> str:
+        return numbers(one.value for one in self.outliers) or "none"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (number(one.value), one.side, number(one.mass), f"{one.error:.1e}")
+            for one in self.outliers
+        ]
+        head = ("outlier", "side of the bulk", "mass in the span", "error")
+        return rows_table(f"Limiting spectrum, {self._bulk()}", head, rows)
+
+    def outline(self) -> Outline:
+        """What ``plots.spectrum`` draws."""
+        pieces = [
+            np.concatenate([[part.x_low], piece.x, [part.x_high]])
+            for part, piece in self.bulk.by_component()
+        ]
+        curves = [(x, self.bulk.density(x)) for x in pieces]
+        edges = [(part.x_low, part.x_high) for part in self.bulk.components]
+        outliers = [(one.value, one.deviation / self.samples**0.5) for one in self.outliers]
+        if self.dim is None:
+            outliers = [(value, np.nan) for value, _ in outliers]
+        return Outline(curves, edges, outliers, self.bulk.atom)
 
     # -- numbers at finite dim -----------------------------------------------------------------
 

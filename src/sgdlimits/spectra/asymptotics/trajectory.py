@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from sgdlimits import _validate
+from sgdlimits._progress import progress_bar
 from sgdlimits.limits import flow
 from sgdlimits.limits.effective_dynamics import EffectiveDynamics
 from sgdlimits.models.multi_index import MultiIndexModel
@@ -37,6 +38,7 @@ def along(
     nodes: int | None = None,
     rtol: float = 1e-7,
     atol: float = 1e-9,
+    progress: bool | None = None,
 ) -> "xr.Dataset":
     """The spectrum of one block along the ballistic limit du = h(u) dt.
 
@@ -49,6 +51,8 @@ def along(
             eigenvectors, those of the eigenvalues largest in size; needs ``dim``.
         thresholds: also compute how many samples per dimension each outlier on the right needs.
         rtol, atol: tolerances of the flow.
+        progress: show a bar over times; default: when standard error is a terminal, and in a
+            notebook.
 
     Returns:
         What ``along_path`` returns.
@@ -62,7 +66,7 @@ def along(
     path = dynamics.solve(u0, times, rtol=rtol, atol=atol)
     return along_path(
         model, path, times, block, kind=kind, alpha=alpha, dim=dim, count=count,
-        thresholds=thresholds, nodes=nodes,
+        thresholds=thresholds, nodes=nodes, progress=progress,
     )  # fmt: skip
 
 
@@ -78,6 +82,7 @@ def along_path(
     count: int | None = None,
     thresholds: bool = False,
     nodes: int | None = None,
+    progress: bool | None = None,
 ) -> "xr.Dataset":
     """The spectrum of one block at every state of a path: of an ODE, a chain, or real SGD.
 
@@ -86,7 +91,7 @@ def along_path(
         path: statistics with one leading axis, time.
         times: of the states.
         block, kind, alpha, dim, nodes: as in ``asymptotic``.
-        count, thresholds: as in ``along``.
+        count, thresholds, progress: as in ``along``.
 
     Returns:
         Dataset over time and outlier, outliers by decreasing size of the eigenvalue and padded
@@ -107,6 +112,8 @@ def along_path(
     """
     import xarray as xr
 
+    from sgdlimits.simulation.coordinates import labelled
+
     check_multi_index(model)
     times = flow.check_times(times)
     if path.batch_shape != times.shape:
@@ -116,24 +123,29 @@ def along_path(
         dim = _validate.integer("dim", dim, model.minimum_dim + 1)
     elif count is not None:
         raise ValueError(f"count={count!r}: needs dim, which says what share of the bulk it is.")
+    if progress is not None:
+        _validate.boolean("progress", progress)
     rows = []
-    for index in range(len(times)):
-        u = jax.tree.map(lambda x, i=index: np.asarray(x)[i], path)
-        found = asymptotic(model, u, block, kind=kind, alpha=alpha, dim=dim, nodes=nodes)
-        row = _describe(found, model, count)
-        if thresholds:
-            needed = outlier_thresholds(model, u, block, kind=kind, dim=dim, nodes=nodes)
-            row["threshold"] = _padded(needed, model.minimum_dim, np.inf)
-            row["threshold_error"] = _padded(needed.error, model.minimum_dim)
-        rows.append(row)
+    with progress_bar(progress, "spectra", len(times)) as advanced:
+        for index in range(len(times)):
+            u = jax.tree.map(lambda x, i=index: np.asarray(x)[i], path)
+            found = asymptotic(model, u, block, kind=kind, alpha=alpha, dim=dim, nodes=nodes)
+            row = _describe(found, model, count)
+            if thresholds:
+                needed = outlier_thresholds(model, u, block, kind=kind, dim=dim, nodes=nodes)
+                row["threshold"] = _padded(needed, model.minimum_dim, np.inf)
+                row["threshold_error"] = _padded(needed.error, model.minimum_dim)
+            rows.append(row)
+            advanced(1)
     columns = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     attributes = {"alpha": alpha, "kind": kind, "block": list(block)}
     attributes |= {} if dim is None else {"dim": dim}
-    return xr.Dataset(
+    dataset = xr.Dataset(
         {name: (("time", *_DIMS[name]), values) for name, values in columns.items()},
         coords={"time": times, "side": list(_SIDES)},
         attrs=attributes,
     )
+    return labelled(dataset)
 
 
 _DIMS = {

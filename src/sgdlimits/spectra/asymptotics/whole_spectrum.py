@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +23,11 @@ from jaxtyping import Array
 
 from sgdlimits import _validate
 from sgdlimits._roots import bracketed_root
+from sgdlimits._shown import number, numbers, rows_table
 from sgdlimits.limits.adequate import ENOUGH, InaccurateWarning
 from sgdlimits.models.multi_index import MultiIndexModel
 from sgdlimits.spectra.asymptotics.matrix_law import MatrixLaw
+from sgdlimits.spectra.asymptotics.outline import Outline
 from sgdlimits.spectra.blocks import Kind
 from sgdlimits.statistics.overlaps import Statistics
 
@@ -77,6 +79,24 @@ class WholeSpectrum:
 
     law: MatrixLaw
     gamma: float
+
+    #: How ``plot`` draws it.
+    picture: ClassVar[str] = "spectrum"
+
+    def __repr__(self) -> str:
+        """Edges of the bulk, and the outliers."""
+        outliers = numbers(one.value for one in self.outliers) or "none"
+        return f"WholeSpectrum(bulk {self.left:.4g} to {self.right:.4g}; outliers {outliers})"
+
+    def _repr_html_(self) -> str:
+        rows = [(number(x.value), number(x.mass), f"{x.error:.1e}") for x in self.outliers]
+        title = f"Limiting spectrum, bulk {self.left:.4g} to {self.right:.4g}"
+        return rows_table(title, ("outlier", "mass in the span", "error"), rows)
+
+    def outline(self) -> Outline:
+        """What ``plots.spectrum`` draws: no density, as none is computed."""
+        outliers = [(one.value, np.nan) for one in self.outliers]
+        return Outline([], [(self.left, self.right)], outliers)
 
     # -- averages over the law -----------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import scipy.linalg
 from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from sgdlimits import _validate
+from sgdlimits._shown import number, numbers, rows_table
 from sgdlimits.spectra.sampled.operators import SampleMatrix, require_square
 
 FORMED = 3000  # size up to which matrices are formed
@@ -38,6 +39,23 @@ class Eigenpairs(NamedTuple):
     residuals: np.ndarray
     requested: int
     sweeps: int
+
+    def __repr__(self) -> str:
+        """How many, which, and how well they are known."""
+        if not len(self.values):
+            return f"Eigenpairs({self._count()})"
+        worst = float(np.max(self.residuals))
+        return f"Eigenpairs({self._count()}: {numbers(self.values)}; residuals up to {worst:.1e})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(i + 1), number(value), f"{residual:.1e}")
+            for i, (value, residual) in enumerate(zip(self.values, self.residuals, strict=True))
+        ]
+        return rows_table(f"Eigenpairs: {self._count()}", ("", "eigenvalue", "residual"), rows)
+
+    def _count(self) -> str:
+        return f"{len(self.values)} of {self.requested} asked for"
 
     @property
     def complete(self) -> bool:
