@@ -17,7 +17,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sgdlimits.reproduce.captions import CAPTIONS
 from sgdlimits.reproduce.registry import ENTRIES, Entry
+from sgdlimits.reproduce.symbols import symbols
 
 GALLERY = Path(__file__).parent / "gallery"
 
@@ -39,15 +41,19 @@ def reproduce(identifier: str, size: str) -> bool:
 
 
 def page(entry: Entry) -> str:
-    """The figure's page: title, picture, then checks.md without its own heading."""
+    """The figure's page: title, picture, caption, then checks.md without its own heading."""
     checks = (GALLERY / entry.id / "checks.md").read_text(encoding="utf-8")
     body = "\n".join(line for line in checks.splitlines() if not line.startswith("# "))
     body = body.replace(f"{entry.title}.", "", 1).strip()
+    rows = [symbols(line) if line.startswith("|") else line for line in body.splitlines()]
+    body, title, caption = "\n".join(rows), symbols(entry.title), CAPTIONS[entry.id]
     return (
-        f"---\ntitle: {entry.id}\n---\n\n# {entry.title}\n\n"
-        f"![{entry.title}]({entry.id}/figure.png)\n\n{body}\n\n"
-        "A check passes when theory and simulation differ by less than the margin in its last "
-        f"column. To make this page's figure yourself:\n\n"
+        f"---\ntitle: {entry.id}, {caption.name}\n---\n\n# {title}\n\n"
+        f"![{entry.title}]({entry.id}/figure.png)\n\n*{symbols(caption.text)}*\n\n{body}\n\n"
+        "A check passes when theory and simulation differ by less than the rule in its last column "
+        "allows; *within stated bias* means that noise alone would not explain the difference, and "
+        "that the rule says how much theory leaves out and why.\n\n"
+        "To make this page's figure yourself:\n\n"
         f"```bash\nsgdlimits reproduce {entry.id} --quick --out {entry.id}\n```\n\n"
         "and with the paper's own sizes:\n\n"
         f"```bash\nsgdlimits reproduce {entry.id} --full --out {entry.id}-full\n```\n"

@@ -59,4 +59,4 @@ def _output(output: dict[str, Any], name: str, pictures: list[bytes]) -> str:
         pictures.append(base64.b64decode(data["image/png"]))
         return f"![Figure {len(pictures)} of this notebook]({name}-{len(pictures)}.png)"
     text = "".join(output.get("text") or data["text/plain"]).rstrip("\n")
-    return f'```{{ .text .output }}\n{text}\n```'
+    return f"```{{ .text .output }}\n{text}\n```"

@@ -1,4 +1,4 @@
-"""Tables of engines and of what works with what, made from the package where a page asks for them."""
+"""Tables made from the package, where a page asks for them by ``<!-- table: name -->``."""
 
 import importlib.util
 from pathlib import Path

@@ -69,9 +69,7 @@ def against_simulation(
         rule += f"; allowed {SIGMAS:g} s.e. + {bias:.2g} {why_bias}".rstrip()
     passed = bool(distance <= SIGMAS * standard_error + bias)
     by_bias = passed and bool(distance > SIGMAS * standard_error)
-    return Check(
-        quantity, paper, theory, simulation, standard_error, passed, rule, by_bias=by_bias
-    )
+    return Check(quantity, paper, theory, simulation, standard_error, passed, rule, by_bias=by_bias)
 
 
 def agree(quantity: str, paper: str, comparison: "Comparison") -> Check:
