@@ -96,5 +96,3 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
-
-TABLES = {"engines": engines, "models": models}
