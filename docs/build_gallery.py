@@ -1,14 +1,13 @@
 """Make the gallery: every figure of ``sgdlimits list`` by ``sgdlimits reproduce``, and its page.
 
-    python docs/build_gallery.py            # what is missing, in the quick form, and all pages
+    python docs/build_gallery.py            # what is missing, in the quick form
     python docs/build_gallery.py --force    # everything again
     python docs/build_gallery.py --full     # the papers' own sizes
     python docs/build_gallery.py bgj-1      # some figures only
-    python docs/build_gallery.py --pages    # only the pages of the figures that are there
 
-Writes docs/gallery/ID/ (figure, checks, data) and docs/gallery/ID.md. Figures and their checks are
-kept in git, because all of them together take more than half an hour; whoever changes what a figure
-shows makes it again.
+Writes docs/gallery/ID/ (figure, checks, data); the site makes a page of each by ``page``. Figures
+and their checks are kept in git, because all of them together take more than half an hour; whoever
+changes what a figure shows makes it again.
 """
 
 import argparse
@@ -66,7 +65,6 @@ def main() -> int:
     parser.add_argument("ids", nargs="*", metavar="ID", help="figures; default: all")
     parser.add_argument("--force", action="store_true", help="make again what is there")
     parser.add_argument("--full", action="store_true", help="the papers' own sizes")
-    parser.add_argument("--pages", action="store_true", help="make no figures")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.ids) - ENTRIES.keys())
     if unknown:
@@ -75,14 +73,9 @@ def main() -> int:
     for identifier in arguments.ids or ENTRIES:
         if arguments.force:
             shutil.rmtree(GALLERY / identifier, ignore_errors=True)
-        if not is_made(identifier):
-            if arguments.pages:
-                continue
-            if not reproduce(identifier, "--full" if arguments.full else "--quick"):
-                failed.append(identifier)
-            if not is_made(identifier):
-                continue
-        (GALLERY / f"{identifier}.md").write_text(page(ENTRIES[identifier]), encoding="utf-8")
+        size = "--full" if arguments.full else "--quick"
+        if not is_made(identifier) and not reproduce(identifier, size):
+            failed.append(identifier)
     if failed:
         print(f"failed, or with a failing check: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -1,9 +1,11 @@
-"""Put the gallery's pages into the navigation, and an overview where a page asks for it.
+"""Make the gallery's pages, put them into the navigation, and an overview where a page asks for it.
 
-The gallery is made by ``python docs/build_gallery.py``. Figures that are not there are listed.
+The figures and their checks are made by ``python docs/build_gallery.py``. Those that are not there
+are listed.
 """
 
 import html
+import importlib.util
 import re
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +27,29 @@ def on_config(config, **kwargs):
                 for entry in made
             ]
     return config
+
+
+def on_files(files, config, **kwargs):
+    """Add the page of every figure that is there."""
+    from mkdocs.structure.files import File
+
+    docs = Path(config.docs_dir)
+    builder = _load(docs / "build_gallery.py")
+    for entry in _made(docs / "gallery"):
+        name = f"gallery/{entry.id}.md"
+        if stale := files.get_file_from_path(name):
+            files.remove(stale)
+        files.append(File.generated(config, name, content=builder.page(entry)))
+    return files
+
+
+def _load(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def on_page_markdown(markdown: str, page, config, **kwargs) -> str:
@@ -75,5 +100,5 @@ def _cards(made: list[Entry]) -> str:
 
 
 def _is_complete(gallery: Path, identifier: str) -> bool:
-    files = (f"{identifier}.md", f"{identifier}/figure.png", f"{identifier}/checks.md")
+    files = (f"{identifier}/figure.png", f"{identifier}/checks.md")
     return all((gallery / name).is_file() for name in files)

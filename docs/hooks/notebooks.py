@@ -8,13 +8,13 @@ import base64
 import json
 from typing import Any
 
-from mkdocs.structure.files import File, Files
-
 _FOLDER = "notebooks/"
 
 
-def on_files(files: Files, config, **kwargs) -> Files:
+def on_files(files, config, **kwargs):
     """Add a page and its pictures for every notebook."""
+    from mkdocs.structure.files import File
+
     for notebook in [file for file in files if _is_notebook(file)]:
         name = notebook.src_uri.removesuffix(".ipynb")
         cells = json.loads(notebook.content_string)["cells"]
@@ -25,7 +25,7 @@ def on_files(files: Files, config, **kwargs) -> Files:
     return files
 
 
-def _is_notebook(file: File) -> bool:
+def _is_notebook(file) -> bool:
     return file.src_uri.startswith(_FOLDER) and file.src_uri.endswith(".ipynb")
 
 

@@ -24,7 +24,8 @@ def on_page_markdown(markdown: str, config, **kwargs) -> str:
 def load(path: Path):
     """A module of the documentation, which is no package."""
     spec = importlib.util.spec_from_file_location(f"docs_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

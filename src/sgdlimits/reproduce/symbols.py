@@ -9,7 +9,7 @@ _GREEK = {
 }  # fmt: skip
 _INDEX = {"star": "⋆", "dagger": "†", "perp": "⊥"}
 
-_CODE = re.compile(r"(`[^`]*`)")
+_CODE = re.compile(r"(`[^`]*`|\$[^$]*\$)")
 _SQRT = re.compile(r"\bsqrt\(((?:[^()]|\([^()]*\))*)\)")
 _NAME = re.compile(r"(?<![A-Za-z_])(" + "|".join(_GREEK) + r")(?![A-Za-z])")
 #: A symbol with an index: one letter, or a Greek one. In W_iW_j the first index is i.
@@ -25,7 +25,7 @@ _ORDER = re.compile(r"λ<sub>c</sub>\((\d+)\)")
 
 
 def symbols(text: str) -> str:
-    """The text with Greek letters, roots, indices and powers as symbols; code stays as it is."""
+    """The text with Greek letters, roots, indices and powers as symbols; code and LaTeX stay."""
     pieces = _CODE.split(text)
     pieces[::2] = [_symbols(piece) for piece in pieces[::2]]
     return "".join(pieces)
