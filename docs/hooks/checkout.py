@@ -6,6 +6,7 @@ First among the hooks. The group ``docs`` of pyproject.toml holds the libraries 
 import sys
 from pathlib import Path
 
-_SOURCES = str(Path(__file__).parents[2] / "src")
-if _SOURCES not in sys.path:
-    sys.path.insert(0, _SOURCES)
+sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
+
+# Once it is imported its modules are found, whatever becomes of the path.
+import sgdlimits  # noqa: E402, F401
