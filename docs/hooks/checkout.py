@@ -9,4 +9,4 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 # Once it is imported its modules are found, whatever becomes of the path.
-import sgdlimits  # noqa: E402, F401
+import sgdlimits  # noqa: F401

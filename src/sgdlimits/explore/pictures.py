@@ -15,6 +15,13 @@ from sgdlimits.plots.one_call import plot
 
 _POINTS = 22
 _MARGIN = 0.15
+_MOST_RUNS = 8
+#: Colour and width of the engines' runs, as in pictures against time.
+_LOOKS = {
+    "chain": (COLOURS["third"], 0.5),
+    "sde": (COLOURS["fourth"], 0.5),
+    "ode": (COLOURS["theory"], 1.3),
+}
 
 
 def statistics(results: Sequence[xr.Dataset]) -> Figure:
@@ -31,15 +38,19 @@ def plane(choice: Choice, results: Sequence[xr.Dataset]) -> Figure:
     with style():
         figure = Figure(figsize=(3.6, 3.0), layout="constrained")
         axis = figure.subplots()
-        paths = [_pair(result) for result in results]
+        x, y = _pair_names(choice, results[0])
+        paths = [(_first(result[x]), _first(result[y])) for result in results]
         if _is_flat(choice):
             _flow(axis, choice, paths)
-        for result, (x, y) in zip(results, paths, strict=True):
-            solved = result.attrs["engine"] == "ode"
-            colour = COLOURS["theory" if solved else "simulation"]
-            axis.plot(x[:8].T, y[:8].T, color=colour, lw=1.3 if solved else 0.5, alpha=0.8)
-        names = ("$m$", r"$r_\perp^2$") if "m" in results[0] else ("$M_{11}$", "$Q_{11}$")
-        axis.set(xlabel=names[0], ylabel=names[1])
+        for result, (across, up) in zip(results, paths, strict=True):
+            colour, width = _LOOKS[result.attrs["engine"]]
+            axis.plot(across[:_MOST_RUNS].T, up[:_MOST_RUNS].T, color=colour, lw=width, alpha=0.8)
+        symbols = [results[0][name].attrs["symbol"].strip("$") for name in names]
+        matrices = [results[0][name].ndim > 2 for name in names]
+        labels = [
+            f"${s}_{{11}}$" if m else f"${s}$" for s, m in zip(symbols, matrices, strict=True)
+        ]
+        axis.set(xlabel=labels[0], ylabel=labels[1])
     return figure
 
 
@@ -49,10 +60,21 @@ def _is_flat(choice: Choice) -> bool:
     return process.template.vector.size == 2 and not sgd.spherical
 
 
-def _pair(result: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _pair_names(choice: Choice, result: xr.Dataset) -> tuple[str, str]:
+    """Overlap and norm; on the sphere norms are 1, and the risk tells more."""
     if "m" in result:
-        return result["m"].values, result["r2"].values
-    return result["M"].values[:, :, 0, 0], result["Q"].values[:, :, 0, 0]
+        return "m", "r2"
+    return ("M", "risk") if MODELS[choice.model].spherical else ("M", "Q")
+
+
+def _first(values: xr.DataArray) -> np.ndarray:
+    """The number, or the first entry of the matrix, of every run and time."""
+    return np.asarray(values).reshape(*values.shape[:2], -1)[..., 0]
+
+
+def _label(values: xr.DataArray) -> str:
+    symbol = values.attrs["symbol"].strip("$")
+    return f"${symbol}_{{11}}$" if values.ndim > 2 else f"${symbol}$"
 
 
 def _flow(axis: Axes, choice: Choice, paths: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
@@ -71,7 +93,9 @@ def _flow(axis: Axes, choice: Choice, paths: Sequence[tuple[np.ndarray, np.ndarr
     for point in _known_fixed_points(dynamics):
         at = np.asarray(point.statistics.vector)
         if x[0] <= at[0] <= x[1] and y[0] <= at[1] <= y[1]:
-            look = {"marker": "x", "ms": 6, "mew": 1.8} if point.stable else {"marker": "o", "ms": 4}
+            look = (
+                {"marker": "x", "ms": 6, "mew": 1.8} if point.stable else {"marker": "o", "ms": 4}
+            )
             axis.plot(*at, color="black", mfc="white", ls="none", zorder=5, **look)
 
 
