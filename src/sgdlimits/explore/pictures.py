@@ -45,12 +45,7 @@ def plane(choice: Choice, results: Sequence[xr.Dataset]) -> Figure:
         for result, (across, up) in zip(results, paths, strict=True):
             colour, width = _LOOKS[result.attrs["engine"]]
             axis.plot(across[:_MOST_RUNS].T, up[:_MOST_RUNS].T, color=colour, lw=width, alpha=0.8)
-        symbols = [results[0][name].attrs["symbol"].strip("$") for name in names]
-        matrices = [results[0][name].ndim > 2 for name in names]
-        labels = [
-            f"${s}_{{11}}$" if m else f"${s}$" for s, m in zip(symbols, matrices, strict=True)
-        ]
-        axis.set(xlabel=labels[0], ylabel=labels[1])
+        axis.set(xlabel=_label(results[0][x]), ylabel=_label(results[0][y]))
     return figure
 
 
