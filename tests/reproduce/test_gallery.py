@@ -84,6 +84,7 @@ def test_captions_are_two_sentences_and_names_are_short():
         ("m_star = sqrt(lambda - 1)", "m<sub>⋆</sub> = √(λ - 1)"),
         ("sqrt(n) r_perp^2 -> n^-1/2", "√n r<sub>⊥</sub><sup>2</sup> → n<sup>-1/2</sup>"),
         ("blocks W_iW_j of `lambda_c`", "blocks W<sub>i</sub>W<sub>j</sub> of `lambda_c`"),
+        ("R⊥_aa, step \\times(1-\\beta)", "R<sub>⊥,aa</sub>, step ×(1-β)"),
         ("breast_cancer, critical_step, information", "breast_cancer, critical_step, information"),
     ],
 )

@@ -11,6 +11,9 @@ _INDEX = {"star": "⋆", "dagger": "†", "perp": "⊥"}
 
 _CODE = re.compile(r"(`[^`]*`|\$[^$]*\$)")
 _SQRT = re.compile(r"\bsqrt\(((?:[^()]|\([^()]*\))*)\)")
+#: A command of LaTeX: its name is that of plain text.
+_COMMAND = re.compile(r"\\(times|" + "|".join(_GREEK) + r")(?![A-Za-z])")
+_OUTSIDE = re.compile(r"\b([A-Z])(?:⊥|_perp)_([a-z0-9]{1,2})\b")
 _NAME = re.compile(r"(?<![A-Za-z_])(" + "|".join(_GREEK) + r")(?![A-Za-z])")
 #: A symbol with an index: one letter, or a Greek one. In W_iW_j the first index is i.
 _SUB = re.compile(
@@ -32,7 +35,9 @@ def symbols(text: str) -> str:
 
 
 def _symbols(text: str) -> str:
+    text = _COMMAND.sub(lambda match: match[1], text).replace("times(", "×(")
     text = _SQRT.sub(_root, text)
+    text = _OUTSIDE.sub(r"\1<sub>⊥,\2</sub>", text)
     text = re.sub(r"(?<![A-Za-z])(\w+)_(?=[A-Za-z0-9{])", _greek_stem, text)
     text = _NAME.sub(lambda match: _GREEK[match[1]], text)
     text = _SUB.sub(lambda match: f"{match[1]}<sub>{_index(match[2])}</sub>", text)
