@@ -41,6 +41,10 @@ class Page:
         self.script = pn.widgets.CodeEditor(
             language="python", readonly=True, height=210, sizing_mode="stretch_width"
         )
+        self.copy = pn.widgets.Button(label="Copy as Python")
+        self.copy.js_on_click(
+            args={"script": self.script}, code="navigator.clipboard.writeText(script.code)"
+        )
         self._show_choice()
         self._connect()
         self.compute()
@@ -120,8 +124,8 @@ class Page:
         """The widgets beside the pictures."""
         controls = pn.Column(self.model, self.rule, self.noisy, *self.sliders.values(), width=280)
         pictured = pn.Column(
-            self.message, self.statistics, pn.Row(self.plane), pn.pane.Markdown("As Python:"),
-            self.script, sizing_mode="stretch_width",
+            self.message, self.statistics, pn.Row(self.plane), self.copy, self.script,
+            sizing_mode="stretch_width",
         )  # fmt: skip
         return pn.FlexBox(controls, pictured, flex_wrap="wrap")
 
