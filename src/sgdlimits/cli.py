@@ -209,6 +209,23 @@ def simulate(
                 typer.echo(f"  {name}: mean {mean:.6g}, standard deviation {spread:.3g}")
 
 
+@app.command()
+def explore(
+    port: Annotated[int, typer.Option(help="Port on localhost.", min=1024, max=65535)] = 5006,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="Open a browser.")] = True,
+) -> None:
+    """Serve a page with sliders on this machine; needs the extra 'explore'."""
+    with _answering():
+        from importlib.util import find_spec
+
+        if find_spec("panel") is None:
+            _refuse("explore needs Panel: pip install 'sgdlimits[explore]'.")
+        from sgdlimits.explore.page import serve
+
+        _keep_compiled_programs()
+        serve(port, show)
+
+
 def _keep_compiled_programs() -> None:
     from sgdlimits.compilation_cache import enable_by_default
 

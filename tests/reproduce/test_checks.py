@@ -36,9 +36,11 @@ def test_equal_numbers_are_equal_within_the_tolerance():
 def test_rows_of_the_table():
     checks = [
         against_simulation("|m|", "1", 0.5, 0.52, 0.01),
+        against_simulation("m", "1", 0.5, 0.55, 0.01, bias=0.1, why_bias="(1/n)"),
         holds("stable", "yes", False, "never"),
     ]
     assert table(checks).splitlines()[2:] == [
-        r"| \|m\| | 1 | 0.5 | 0.52 ± 0.01 | pass (2.0 s.e.) |",
-        "| stable | yes | – | – | **FAIL** (never) |",
+        r"| pass | \|m\| | 1 | 0.5 | 0.52 ± 0.01 | 2.0 s.e. |",
+        "| within stated bias | m | 1 | 0.5 | 0.55 ± 0.01 | 5.0 s.e.; allowed 4 s.e. + 0.1 (1/n) |",
+        "| **FAIL** | stable | yes | – | – | never |",
     ]

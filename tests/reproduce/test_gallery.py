@@ -7,7 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from sgdlimits.reproduce.captions import CAPTIONS
 from sgdlimits.reproduce.registry import ENTRIES
+from sgdlimits.reproduce.symbols import symbols
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -25,14 +27,12 @@ def builder():
 
 
 @pytest.fixture
-def built(builder, tmp_path):
-    """A documentation folder with the gallery's pages, and nothing else."""
+def built(tmp_path):
+    """A documentation folder with the gallery, and nothing else."""
     for folder in (_DOCS / "gallery").iterdir():
         if folder.is_dir():
             (tmp_path / "gallery").mkdir(exist_ok=True)
             (tmp_path / "gallery" / folder.name).symlink_to(folder)
-    for entry in ENTRIES.values():
-        (tmp_path / "gallery" / f"{entry.id}.md").write_text(builder.page(entry))
     return tmp_path
 
 
@@ -45,10 +45,11 @@ def test_every_figure_is_in_the_gallery_and_no_other(builder):
 def test_pages_tell_title_source_and_checks(builder):
     for entry in ENTRIES.values():
         page = builder.page(entry)
-        assert f"# {entry.title}\n" in page
+        assert f"# {symbols(entry.title)}\n" in page
+        assert symbols(CAPTIONS[entry.id].text) in page
         assert f"Source: {entry.paper}." in page
-        assert page.count(entry.title) == 2  # of the page and its picture; cut from the text
-        assert "| quantity | paper says |" in page
+        assert f"\n{entry.title}.\n" not in page  # cut from the text
+        assert "| verdict | quantity | paper says |" in page
 
 
 def test_the_gallery_of_the_documentation_shows_every_figure(built):
@@ -57,11 +58,38 @@ def test_the_gallery_of_the_documentation_shows_every_figure(built):
     hook = _load("hooks/gallery.py")
     config = SimpleNamespace(docs_dir=str(built), nav=[{"Gallery": ["gallery.md"]}])
     hook.on_config(config)
-    assert config.nav == [{"Gallery": ["gallery.md"] + [{i: f"gallery/{i}.md"} for i in ENTRIES]}]
+    pages = [{f"{i} · {CAPTIONS[i].name}": f"gallery/{i}.md"} for i in ENTRIES]
+    assert config.nav == [{"Gallery": ["gallery.md", *pages]}]
     overview = hook.on_page_markdown("<!-- gallery -->", None, config)
     assert "Not on these pages" not in overview
     for identifier in ENTRIES:
         assert f"](gallery/{identifier}.md)" in overview
+    papers = re.findall("^## (.*)$", overview, re.MULTILINE)
+    assert len(papers) == len(set(papers))
+    assert "Beyond the papers" in papers
+    assert "Arnaboldi, Krzakala, Loureiro, Stephan (2023)" in papers
+
+
+def test_captions_are_two_sentences_and_names_are_short():
+    assert [*CAPTIONS] == [*ENTRIES]
+    for caption in CAPTIONS.values():
+        assert len(re.findall(r"\.(?= [A-Z(]|$)", caption.text)) == 2, caption
+        assert 5 < len(caption.name) < 40
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("threshold lambda_c(2) at c = 1", "threshold λ<sub>c</sub> of order 2 at c = 1"),
+        ("m_star = sqrt(lambda - 1)", "m<sub>⋆</sub> = √(λ - 1)"),
+        ("sqrt(n) r_perp^2 -> n^-1/2", "√n r<sub>⊥</sub><sup>2</sup> → n<sup>-1/2</sup>"),
+        ("blocks W_iW_j of `lambda_c`", "blocks W<sub>i</sub>W<sub>j</sub> of `lambda_c`"),
+        ("R⊥_aa, step \\times(1-\\beta)", "R<sub>⊥,aa</sub>, step ×(1-β)"),
+        ("breast_cancer, critical_step, information", "breast_cancer, critical_step, information"),
+    ],
+)
+def test_plain_mathematics_becomes_symbols(text, shown):
+    assert symbols(text) == shown
 
 
 def test_the_documentation_names_no_unknown_figure():

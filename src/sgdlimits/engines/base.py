@@ -67,6 +67,9 @@ class AbstractEngine(eqx.Module):
 
     #: How it is chosen by a string, and called in results.
     name: ClassVar[str]
+    #: Of what its results are the truth, and what they cost: for tables.
+    exact_for: ClassVar[str] = ""
+    cost: ClassVar[str] = ""
     #: Whether it needs the exact law of the statistics.
     needs_chain: ClassVar[bool] = False
     #: Whether it needs drift and diffusion.

@@ -45,6 +45,8 @@ class Chain(AbstractEngine):
     """
 
     name: ClassVar = "chain"
+    exact_for: ClassVar = "every dim"
+    cost: ClassVar = "O(1) per step, whatever dim"
     needs_chain: ClassVar = True
     steps_like_sgd: ClassVar = True
 

@@ -77,6 +77,8 @@ class MeanField(AbstractEngine):
     errors: bool = True
 
     name: ClassVar = "mean_field"
+    exact_for: ClassVar = "dim and width → ∞"
+    cost: ClassVar = "adaptive steps, linear in the width"
     keeps_full_statistics: ClassVar = False
     solves: ClassVar = True
 

@@ -53,6 +53,8 @@ class ODE(AbstractEngine):
     per_step: bool = False
 
     name: ClassVar = "ode"
+    exact_for: ClassVar = "dim → ∞"
+    cost: ClassVar = "adaptive steps, whatever dim"
     needs_limit: ClassVar = True
     solves: ClassVar = True
 

@@ -78,6 +78,8 @@ class SDE(AbstractEngine):
     errors: bool = True
 
     name: ClassVar = "sde"
+    exact_for: ClassVar = "leading order in 1/dim"
+    cost: ClassVar = "O(1) per step, steps longer than SGD's"
     needs_limit: ClassVar = True
 
     def __check_init__(self) -> None:

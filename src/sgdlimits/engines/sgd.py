@@ -44,6 +44,8 @@ class SGD(AbstractEngine):
     literal: bool = False
 
     name: ClassVar = "sgd"
+    exact_for: ClassVar = "every dim"
+    cost: ClassVar = "O(dim) per step"
     has_real_vectors: ClassVar = True
     steps_like_sgd: ClassVar = True
 

@@ -18,7 +18,8 @@ class Check:
 
     ``paper`` is what the paper says (a number, or words), ``theory`` what this package derives,
     ``simulation`` what was measured, with its standard error. ``exact`` says that the verdict does
-    not depend on the size of the figure: formulas, without a simulation.
+    not depend on the size of the figure: formulas, without a simulation. ``by_bias`` says that it
+    passed because of what theory is allowed to leave out, and not by noise alone.
     """
 
     quantity: str
@@ -29,15 +30,23 @@ class Check:
     passed: bool
     rule: str
     exact: bool = False
+    by_bias: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """``pass``, ``within stated bias`` where noise alone would not explain it, or ``FAIL``."""
+        if not self.passed:
+            return "FAIL"
+        return "within stated bias" if self.by_bias else "pass"
 
     def row(self) -> str:
-        """As a row of a Markdown table."""
+        """As a row of a Markdown table, verdict first."""
         simulation = _number(self.simulation)
         if self.standard_error is not None:
             simulation += f" ± {self.standard_error:.2g}"
-        verdict = "pass" if self.passed else "**FAIL**"
-        cells = (self.quantity, self.paper, _number(self.theory), simulation)
-        cells = (*cells, f"{verdict} ({self.rule})")
+        verdict = self.verdict if self.passed else f"**{self.verdict}**"
+        numbers = (self.paper, _number(self.theory), simulation)
+        cells = (verdict, self.quantity, *numbers, self.rule)
         return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 
@@ -59,7 +68,8 @@ def against_simulation(
     if bias > 0:
         rule += f"; allowed {SIGMAS:g} s.e. + {bias:.2g} {why_bias}".rstrip()
     passed = bool(distance <= SIGMAS * standard_error + bias)
-    return Check(quantity, paper, theory, simulation, standard_error, passed, rule)
+    by_bias = passed and bool(distance > SIGMAS * standard_error)
+    return Check(quantity, paper, theory, simulation, standard_error, passed, rule, by_bias=by_bias)
 
 
 def agree(quantity: str, paper: str, comparison: "Comparison") -> Check:
@@ -98,5 +108,5 @@ def _number(value: float | None) -> str:
 
 def table(checks: list[Check]) -> str:
     """The table of ``checks.md``."""
-    head = "| quantity | paper says | theory here | simulation here ± s.e. | verdict |\n"
-    return head + "|---|---|---|---|---|\n" + "\n".join(check.row() for check in checks) + "\n"
+    head = "| verdict | quantity | paper says | theory here | simulation here ± s.e. | rule |\n"
+    return head + "|---|---|---|---|---|---|\n" + "\n".join(check.row() for check in checks) + "\n"
