@@ -84,19 +84,24 @@ def wide_chain() -> Row:
 
 def ode_and_runs() -> Row:
     options = {"dim": 1000, "time": 50.0, "record": 21, "progress": False}
-    ode = lambda: sl.simulate(XOR, XOR_SGD, engine="ode", **options).M  # noqa: E731
-    runs = lambda: sl.simulate(XOR, XOR_SGD, engine="chain", runs=200, **options).M  # noqa: E731
+
+    def ode() -> object:
+        return sl.simulate(XOR, XOR_SGD, engine="ode", **options).M
+
+    def runs() -> object:
+        return sl.simulate(XOR, XOR_SGD, engine="chain", runs=200, **options).M
+
     values = ratios(ode, runs, 5)
     name = f"default ODE over 200 exact runs, XOR, t = 50 ({seconds(ode):.2g} s)"
     return name, "≤ 1", summary(values)
 
 
 def sde_of_xor() -> Row:
-    run = lambda: (
-        sl.simulate(  # noqa: E731
+    def run() -> object:
+        return sl.simulate(
             XOR, XOR_SGD, dim=1000, time=5.0, runs=16, record=6, engine="sde", progress=False
         ).M
-    )
+
     value = [seconds(run) for _ in range(4)][1:]
     return "SDE, XOR, 16 runs, t = 5: seconds", "< 1", summary(value)
 
@@ -156,11 +161,12 @@ def sweep_of_points() -> Row:
 def mean_field_again() -> Row:
     model = sl.committee(50, 1, "erf", noise=NOISE)
     sgd = sl.OnlineSGD(step=1.0)
-    run = lambda: (
-        sl.simulate(  # noqa: E731
+
+    def run() -> object:
+        return sl.simulate(
             model, sgd, dim=1000, time=100.0, record=5, engine="mean_field", progress=False
         ).M
-    )
+
     seconds(run)
     again = [seconds(run) for _ in range(3)]
     return "mean field, second call: seconds", "no compilation", summary(again)

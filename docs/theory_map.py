@@ -314,6 +314,10 @@ FORMULAS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (f"{_CLOSED}spiked_tensor_phases.py",),
         ("bgj-spiked-phase", "bgj-spiked-tensor"),
     ),
+    "closed_forms.spiked_tensor_stability": (
+        (f"{_CLOSED}spiked_tensor_phases.py",),
+        ("bgj-spiked-phase",),
+    ),
     "closed_forms.two_time_scales": ((f"{_CLOSED}two_time_scales.py",), ("dimfree-timescales",)),
     "analysis.escape": (("analysis/test_escape.py",), ("bgj-spiked-hitting",)),
 }
