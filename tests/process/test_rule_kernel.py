@@ -238,7 +238,8 @@ def test_real_vectors_follow_the_ode(rule):
     real = sl.simulate(_ERF, sgd, "sgd", runs=runs, **options)
     ode = sl.simulate(_ERF, sgd, "ode", runs=1, **options)
     for name in ode.data_vars:
-        if name in real and "time" in ode[name].dims and not str(name).endswith("_error"):
+        recorded = name in real and "time" in ode[name].dims and ode[name].size > 0
+        if recorded and not str(name).endswith("_error"):
             away = np.abs(real[name].values - ode[name].values)
             assert away.max() < 8 / dim**0.5, name
 

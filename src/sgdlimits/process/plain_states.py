@@ -106,6 +106,11 @@ class PlainStates(eqx.Module):
         """Whether expectations are the model's own, which may be finer or coarser."""
         return True
 
+    @property
+    def knows_covariance(self) -> bool:
+        """Whether the covariance of one step at finite dim is more than its leading order."""
+        return True
+
     def relative_errors(self, u: Any) -> dict[str, Float[Array, ""]]:
         """Of expectations."""
         return self.model.relative_errors(u)

@@ -499,6 +499,11 @@ class RuleRowKernel(eqx.Module, Generic[S]):
         """Not where nodes are this kernel's."""
         return not self.by_samples
 
+    @property
+    def knows_covariance(self) -> bool:
+        """It is of leading order in 1/dim."""
+        return False
+
     def relative_errors(self, u: Any) -> dict[str, Float[Array, ""]]:
         """Of the expectations."""
         if not self.by_samples:

@@ -244,7 +244,8 @@ class RuleTreeKernel(eqx.Module):
             "along; use engine='sgd'."
         )
 
-    has_jacobian = drift_is_sampled = drift_is_rough = drift_is_smooth = can_refine = False
+    has_jacobian = drift_is_sampled = drift_is_rough = drift_is_smooth = False
+    can_refine = knows_covariance = False
 
     def relative_errors(self, u: Any) -> dict[str, Array]:
         """None."""

@@ -96,6 +96,8 @@ class Subject:
     def has_covariances(self) -> bool:
         """Whether the moments' covariance is exact, too: not of batches, as a rule."""
         model: Any = self.process.model
+        if not self.process.kernel.knows_covariance:
+            return False
         knows = model.kernel == "rows" and model.knows_batches
         return self.has_moments and (self.process.algorithm.batch == 1 or knows)
 
