@@ -21,6 +21,7 @@ from sgdlimits.engines.base import AbstractEngine, Plan, Problem, RunLane, optio
 from sgdlimits.engines.path import AbstractPath, Advanced, Record, run_path
 from sgdlimits.engines.sizes import trace
 from sgdlimits.engines.solution_error import SolutionError, adequate_error
+from sgdlimits.limits.adequate import ENOUGH
 from sgdlimits.limits.diffusion import AbstractDiffusion, WeakNoiseDiffusion
 from sgdlimits.process.process import Process
 from sgdlimits.randomness.streams import run_keys
@@ -100,8 +101,12 @@ class SDE(AbstractEngine):
         diffusion, times = self._diffusion(problem), problem.grid.times
 
         def error_of(start: AbstractStatistics) -> SolutionError | None:
-            # Weak noise: to leading order the error of a path is that of the ODE from its start.
-            return adequate_error(diffusion.process, start, times) if self.errors else None
+            if not self.errors:
+                return None
+            # Weak noise: to leading order the error of a path is that of the ODE from its start;
+            # and the limit neglects 1/dim.
+            enough = max(ENOUGH, 1 / problem.dim)
+            return adequate_error(diffusion.process, start, times, enough)
 
         return prepare_diffusion(diffusion, problem.seed, times, self.step(problem), error_of)
 

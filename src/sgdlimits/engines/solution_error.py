@@ -87,9 +87,11 @@ def solution_error(
 
 
 def adequate_error(
-    process: Process, start: AbstractStatistics, times: np.ndarray
+    process: Process, start: AbstractStatistics, times: np.ndarray, enough: float
 ) -> SolutionError | None:
     """``solution_error`` for what keeps its rule: it says where that is not accurate enough.
+
+    ``enough``: relative error of expectations that is small beside what else is neglected.
 
     Warns:
         InaccurateWarning: if expectations along the ODE's solutions are not.
@@ -98,7 +100,7 @@ def adequate_error(
         return solution_error(process, start, times)
     moments = moments_of(times)
     solved = Solved(moments, paths_of(process, start, moments, _LOOSE))
-    say_along(process, start, solved.paths)
+    say_along(process, start, solved.paths, enough)
     return solution_error(process, start, times, solved=solved)
 
 

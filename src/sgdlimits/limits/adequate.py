@@ -70,16 +70,19 @@ def finer_along(process: Process[S], template: S, path: np.ndarray) -> Process[S
     return None if worst is None else _after(process, worst, _MOST_NODES)
 
 
-def say_along(process: Process[S], template: S, paths: np.ndarray) -> None:
+def say_along(
+    process: Process[S], template: S, paths: np.ndarray, enough: float = ENOUGH
+) -> None:
     """Warn where expectations are not accurate enough along paths (times, runs, statistics).
 
-    For what cannot change its rule on the way.
+    For what cannot change its rule on the way. ``enough``: of the scale; a model's own tolerance
+    comes before it.
 
     Warns:
         InaccurateWarning: once, for the first run where it is so.
     """
     for run in range(paths.shape[1]):
-        worst = _along(process, template, paths[:, run])
+        worst = _along(process, template, paths[:, run], enough)
         if worst is not None:
             worst.warn(process, stacklevel=4)
             return
@@ -106,20 +109,25 @@ def _after(process: Process[S], worst: Inaccurate, most: float = math.inf) -> Pr
     return finer
 
 
-def _along(process: Process[S], template: S, path: np.ndarray) -> Inaccurate | None:
+def _along(
+    process: Process[S], template: S, path: np.ndarray, enough: float = ENOUGH
+) -> Inaccurate | None:
     states = path[np.isfinite(path).all(-1)]
     if not len(states) or is_exact(process):
         return None
     # The same number always, so that there is one program.
     some = states[np.linspace(0, len(states) - 1, _LOOKED_AT).astype(int)]
-    return _worst(process, _errors(dynamic(process), template.with_vector(jnp.asarray(some))))
+    errors = _errors(dynamic(process), template.with_vector(jnp.asarray(some)))
+    return _worst(process, errors, enough)
 
 
-def _worst(process: Process, errors: dict[str, Array]) -> Inaccurate | None:
+def _worst(
+    process: Process, errors: dict[str, Array], enough: float = ENOUGH
+) -> Inaccurate | None:
     """None where all is as accurate as asked for."""
     asked, largest = process.model.allowed_error, {k: float(x) for k, x in errors.items()}
     name = max(largest, key=lambda name: largest[name], default=None)
-    if name is None or not largest[name] > (ENOUGH if asked is None else asked):
+    if name is None or not largest[name] > (enough if asked is None else asked):
         return None
     return Inaccurate(name, largest[name])
 
