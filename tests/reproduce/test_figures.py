@@ -78,5 +78,5 @@ def _assert_well_formed(check: Check):
     for number in (check.theory, check.simulation, check.standard_error):
         assert number is None or math.isfinite(number), check
     assert check.standard_error is None or check.standard_error >= 0, check
-    assert len(re.findall(r"(?<!\\)\|", check.row())) == 6, check.row()
+    assert len(re.findall(r"(?<!\\)\|", check.row())) == 7, check.row()
     assert check.passed or not check.exact, check

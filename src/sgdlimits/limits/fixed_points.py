@@ -146,4 +146,5 @@ def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:
 
 
 def _euclidean(u: AbstractStatistics, other: AbstractStatistics) -> np.ndarray:
-    return np.linalg.norm(np.asarray(other.vector) - np.asarray(u.vector), axis=-1)
+    # One state's distance is a number of NumPy's, not an array.
+    return np.asarray(np.linalg.norm(np.asarray(other.vector) - np.asarray(u.vector), axis=-1))
