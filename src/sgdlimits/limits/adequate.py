@@ -70,9 +70,7 @@ def finer_along(process: Process[S], template: S, path: np.ndarray) -> Process[S
     return None if worst is None else _after(process, worst, _MOST_NODES)
 
 
-def say_along(
-    process: Process[S], template: S, paths: np.ndarray, enough: float = ENOUGH
-) -> None:
+def say_along(process: Process[S], template: S, paths: np.ndarray, enough: float = ENOUGH) -> None:
     """Warn where expectations are not accurate enough along paths (times, runs, statistics).
 
     For what cannot change its rule on the way. ``enough``: of the scale; a model's own tolerance
@@ -121,9 +119,7 @@ def _along(
     return _worst(process, errors, enough)
 
 
-def _worst(
-    process: Process, errors: dict[str, Array], enough: float = ENOUGH
-) -> Inaccurate | None:
+def _worst(process: Process, errors: dict[str, Array], enough: float = ENOUGH) -> Inaccurate | None:
     """None where all is as accurate as asked for."""
     asked, largest = process.model.allowed_error, {k: float(x) for k, x in errors.items()}
     name = max(largest, key=lambda name: largest[name], default=None)

@@ -49,8 +49,9 @@ def _lifted(
 
 
 def _are_apart(subject: Subject, dim: int) -> bool:
-    """Whether two seeds give two lifts, in one dimension more than the fewest: a single direction
-    outside of the frame comes with one sign.
+    """Whether two seeds give two lifts, in one dimension more than the fewest.
+
+    A single direction outside of the frame comes with one sign.
     """
     process, vectors = subject.process, []
     for seed in (1, 2):
