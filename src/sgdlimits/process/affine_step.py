@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from sgdlimits.expectations.small_linalg import (
     MOST_UNROLLED,
-    cholesky,
+    cholesky_of_step,
     cholesky_rows,
     dot,
     entries,
@@ -84,12 +84,12 @@ def _outside(kick: Array, samples: Samples) -> Callable[[int, int], Array]:
 def _as_matrices(
     B: Array, rest: Array, samples: Samples, root: Array, decide: Decide
 ) -> tuple[Array, Array, Any]:
-    factor = cholesky(rest)
+    factor = cholesky_of_step(rest)
     batched = samples.e.ndim > 1
     (shrink, kick, push), other = decide(B @ samples.e + factor @ samples.xi)
     if batched:
         scaled = kick * samples.deviation
-        gain = cholesky(scaled @ scaled.T) @ samples.outside
+        gain = cholesky_of_step(scaled @ scaled.T) @ samples.outside
         B, factor = shrink * B + kick @ samples.e.T, shrink * factor + kick @ samples.xi.T
         rest = factor @ factor.T + gain @ gain.T
     else:
