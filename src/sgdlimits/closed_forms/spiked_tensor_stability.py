@@ -63,13 +63,7 @@ def critical_snr(order: int, step: float = 1.0, ridge: float = 0.0) -> float:
         >>> [round(sl.critical_snr(3, 1.0, ridge), 4) for ridge in (0.0, 1.0)]
         [3.0792, 2.9092]
     """
-    k = _validate.integer("order", order, 2)
-    c = _validate.positive("step", step)
-    if _validate.nonnegative("ridge", ridge) > 0:
-        return stability_boundary(order, step, ridge).snr
-    if k == 2:
-        return c
-    return c ** (k / 2) * (2 * (k - 1) / k) ** (k - 1) * (k / (k - 2)) ** ((k - 2) / 2)
+    return stability_boundary(order, step, ridge).snr
 
 
 @formula("asymptotic", _SOURCE)
@@ -95,7 +89,8 @@ def stability_boundary(order: int, step: float = 1.0, ridge: float = 0.0) -> Bou
         return Boundary(lam, 0.0, c * (1 - alpha / (4 * lam)), "pitchfork")
     if alpha == 0:
         m = math.sqrt(c * (k - 2) / k)
-        return Boundary(critical_snr(k, c), m, c, "fold")
+        fold = c ** (k / 2) * (2 * (k - 1) / k) ** (k - 1) * (k / (k - 2)) ** ((k - 2) / 2)
+        return Boundary(fold, m, c, "fold")
     # In units of c: rho ~ c, alpha ~ c^(k-1), lambda ~ c^(k/2).
     curve = _Curve(k, alpha / c ** (k - 1))
     rho, by = curve.begin()

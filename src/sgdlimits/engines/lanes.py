@@ -20,7 +20,7 @@ _FEW = 64  # numbers beside which the cost of calling operations is what counts
 _VECTORS = 2**10  # most of a step is drawing its sample, which no lane makes cheaper
 _VECTORS_GPU = 2**19
 _STATISTICS = 2**8
-_MATRICES = 2**12  # numbers of matrices whose products cost as much for each run of a lane
+_MATRICES = 2**12  # beyond which products of matrices cost as much for each run of a lane
 # Up to this many numbers, a few runs together cost little more than one.
 _EXPECTATIONS = 2**13
 _SOME = 4
@@ -28,9 +28,10 @@ _SOME = 4
 
 def of_steps(runs: int, step: Trace) -> int:
     """Lane for a chain of cheap steps, of states without vectors."""
-    sizes = _SIZES if jax.default_backend() == "cpu" else _SIZES_GPU
+    cpu = jax.default_backend() == "cpu"
+    sizes = _SIZES if cpu else _SIZES_GPU
     if not step.elementwise:
-        return min(_fitting(_MATRICES, step.largest), sizes[0])
+        return min(_fitting(_MATRICES, step.largest), sizes[0]) if cpu else sizes[0]
     return next((size for size in sizes if runs <= size), sizes[-1])
 
 

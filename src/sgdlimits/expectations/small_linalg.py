@@ -50,14 +50,15 @@ def _root_and_inverse(pivot: Array, diagonal: Array, zero: float) -> tuple[Array
 
 def _cholesky_by_columns(matrix: Array, zero: float) -> Array:
     """One column after the other: a program of fixed size."""
-    diagonal, order = jnp.diagonal(matrix), jnp.arange(matrix.shape[0])
+    column = lambda rest, j: _column(matrix, rest, j, zero)  # noqa: E731
+    return jax.lax.scan(column, matrix, jnp.arange(matrix.shape[0]))[1].T
 
-    def column(rest: Array, j: Array) -> tuple[Array, Array]:
-        _, inverse = _root_and_inverse(rest[j, j], diagonal[j], zero)
-        new = jnp.where(order >= j, rest[:, j] * inverse, 0.0)
-        return rest - new[:, None] * new[None, :], new
 
-    return jax.lax.scan(column, matrix, order)[1].T
+def _column(matrix: Array, rest: Array, j: Array, zero: float) -> tuple[Array, Array]:
+    """What is left of a matrix after column j of its factor, and the column."""
+    _, inverse = _root_and_inverse(rest[j, j], matrix[j, j], zero)
+    new = jnp.where(jnp.arange(len(matrix)) >= j, rest[:, j] * inverse, 0.0)
+    return rest - new[:, None] * new[None, :], new
 
 
 def cholesky_of_step(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
@@ -69,16 +70,14 @@ def cholesky_of_step(matrix: Float[Array, "n n"]) -> Float[Array, "n n"]:
     n = matrix.shape[0]
     if n <= MOST_UNROLLED:
         return cholesky(matrix)
-    diagonal, order = jnp.diagonal(matrix), jnp.arange(n)
     factor = jnp.linalg.cholesky(matrix)
     # Not a number is not above anything.
-    regular = jnp.all(jnp.diagonal(factor) ** 2 > _RELATIVE_ZERO * diagonal)
+    regular = jnp.all(jnp.diagonal(factor) ** 2 > _RELATIVE_ZERO * jnp.diagonal(matrix))
 
     def column(now: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         j, rest, columns = now
-        _, inverse = _root_and_inverse(rest[j, j], diagonal[j], _RELATIVE_ZERO)
-        new = jnp.where(order >= j, rest[:, j] * inverse, 0.0)
-        return j + 1, rest - new[:, None] * new[None, :], columns.at[:, j].set(new)
+        rest, new = _column(matrix, rest, j, _RELATIVE_ZERO)
+        return j + 1, rest, columns.at[:, j].set(new)
 
     # A loop that is not entered, rather than a branch: of several runs together, branches are all
     # taken.

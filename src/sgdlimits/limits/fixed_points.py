@@ -42,7 +42,7 @@ class FixedPoint(eqx.Module, Generic[S]):
     dimension: int
     neutral_directions: np.ndarray
     label: str
-    _distance: Callable[[S], np.ndarray] = eqx.field(static=True)
+    _distance: Callable[[S], np.ndarray | np.floating] = eqx.field(static=True)
     _errors: Callable[[], np.ndarray] = eqx.field(static=True)
 
     @property
@@ -145,6 +145,5 @@ def _describe(process: Process[S], one: FixedSet) -> FixedPoint[S]:
     )
 
 
-def _euclidean(u: AbstractStatistics, other: AbstractStatistics) -> np.ndarray:
-    # One state's distance is a number of NumPy's, not an array.
-    return np.asarray(np.linalg.norm(np.asarray(other.vector) - np.asarray(u.vector), axis=-1))
+def _euclidean(u: AbstractStatistics, other: AbstractStatistics) -> np.ndarray | np.floating:
+    return np.linalg.norm(np.asarray(other.vector) - np.asarray(u.vector), axis=-1)
