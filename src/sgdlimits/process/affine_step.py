@@ -89,7 +89,9 @@ def _as_matrices(
     (shrink, kick, push), other = decide(B @ samples.e + factor @ samples.xi)
     if batched:
         scaled = kick * samples.deviation
-        gain = cholesky_of_step(scaled @ scaled.T) @ samples.outside
+        # Fewer samples than rows: they are a root of their Gram matrix, which is singular.
+        few = len(samples.outside) < len(kick)
+        gain = (scaled if few else cholesky_of_step(scaled @ scaled.T)) @ samples.outside
         B, factor = shrink * B + kick @ samples.e.T, shrink * factor + kick @ samples.xi.T
         rest = factor @ factor.T + gain @ gain.T
     else:

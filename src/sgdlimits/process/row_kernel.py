@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from sgdlimits.algorithms.online_sgd import OnlineSGD
+from sgdlimits.expectations.small_linalg import MOST_UNROLLED
 from sgdlimits.models.base import PlainStep
 from sgdlimits.models.expectations import Expectations
 from sgdlimits.models.row_model import AbstractRowModel
@@ -124,8 +125,10 @@ class RowKernel(PlainStates, Generic[S]):
 
     def chain_constants(self, dim: int) -> OutsideGram:
         """|X|^2, or the Gram matrix of a batch, outside the span of rows and frame."""
-        dof = dim - self.model.minimum_dim
-        return OutsideGram(dof, self.model.width, single=self.algorithm.batch == 1)
+        dof, width, batch = dim - self.model.minimum_dim, self.model.width, self.algorithm.batch
+        # Written-out steps are of the rows' Gram matrix, whatever the batch.
+        rank = width if width <= MOST_UNROLLED else min(width, batch)
+        return OutsideGram(dof, rank, single=batch == 1)
 
     def chain_noise(self, key: Key[Array, ""], steps: int, constants: OutsideGram) -> Samples:
         """In coordinates of the span, beside the Gram matrix of the rest."""
